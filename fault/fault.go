@@ -56,8 +56,9 @@ type Lab interface {
 	Signal(ctx context.Context, node, process string, sig string) (Effect, error)
 	// Start starts a process that was signalled to death.
 	Start(ctx context.Context, node, process string) (Effect, error)
-	// Alive reports whether a process of a node runs, with its pid in the node.
-	Alive(ctx context.Context, node, process string) (bool, error)
+	// Pid is the process id, in the root PID namespace, of a named process of
+	// a node; 0 when it does not run.
+	Pid(ctx context.Context, node, process string) (int, error)
 }
 
 // Active is an injected fault.
