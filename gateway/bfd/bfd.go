@@ -15,8 +15,11 @@ type Key struct {
 
 // Params are what the operator asks of a session.
 type Params struct {
-	Interval   time.Duration // bfd.DesiredMinTxInterval and bfd.RequiredMinRxInterval
-	Multiplier uint8         // bfd.DetectMult
+	// Interval is bfd.DesiredMinTxInterval and bfd.RequiredMinRxInterval:
+	// 1 ms to 1 h, values outside are clipped; 0 means 50 ms.
+	Interval time.Duration
+	// Multiplier is bfd.DetectMult: 1 to 255; 0 means 3.
+	Multiplier uint8
 }
 
 // Change is one session state transition as the clients see it.
@@ -49,8 +52,8 @@ type Status struct {
 	WorstTxLateness     time.Duration `json:"worst_tx_lateness_ns"`
 }
 
-// Engine runs every session of this network namespace on one real-time
-// thread. Its methods may be called from any goroutine while Run runs.
+// Service runs every session of this network namespace on one real-time
+// thread; Engine is the one that does. Its methods may be called from any goroutine while Run runs.
 type Service interface {
 	// Set makes the sessions exactly these: new ones start, missing ones go
 	// AdminDown and away, changed timers are renegotiated by Poll (RFC 5880 §6.8.3).
