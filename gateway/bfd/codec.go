@@ -41,14 +41,14 @@ type Malformed uint8
 
 // The checks of RFC 5880 §6.8.6, in its order, and the two modes refused here.
 const (
-	BadLength        Malformed = iota + 1 // shorter than 24 bytes, or the Length field disagrees
-	BadVersion                            // Version is not 1
-	BadMultiplier                         // Detect Mult is 0
-	BadMultipoint                         // M is set
-	BadMyDisc                             // My Discriminator is 0
-	BadYourDisc                           // Your Discriminator is 0 in state Init or Up
-	AuthUnsupported                       // A is set, no authentication is in use
-	DemandUnsupported                     // D is set
+	BadLength         Malformed = iota + 1 // shorter than 24 bytes, or the Length field disagrees
+	BadVersion                             // Version is not 1
+	BadMultiplier                          // Detect Mult is 0
+	BadMultipoint                          // M is set
+	BadMyDisc                              // My Discriminator is 0
+	BadYourDisc                            // Your Discriminator is 0 in state Init or Up
+	AuthUnsupported                        // A is set, no authentication is in use
+	DemandUnsupported                      // D is set
 )
 
 // Error says which check failed.
