@@ -83,6 +83,9 @@ type Flow struct {
 	// receive instant; Received[i] is 0 for a packet that never came.
 	Sent     []int64 `json:"-"`
 	Received []int64 `json:"-"`
+	// Duplicated are the send instants of the packets that arrived again,
+	// one entry for each extra copy.
+	Duplicated []int64 `json:"-"`
 	// Duplicates and Reordered (RFC 4737 type-P-reordered) are counts; they
 	// are never an outage.
 	Duplicates int `json:"duplicates"`
@@ -96,11 +99,20 @@ type Health struct {
 	WorstGap      time.Duration `json:"worst_gap_ns"` // largest pause between two sends of one flow beyond its interval
 	Overruns      uint64        `json:"overruns"`     // receive queue overflows, packets
 	SendErrors    uint64        `json:"send_errors"`
-	RealTime      bool          `json:"real_time"` // sender ran SCHED_FIFO
-	StealPercent  float64       `json:"steal_percent"`
-	CPUPressure   float64       `json:"cpu_pressure_percent"` // PSI "some", avg over the run; -1 unknown
-	BusyPercent   float64       `json:"busy_percent"`
-	Stalls        []Stall       `json:"stalls,omitempty"` // sender gaps > 2T
+	// NoBuffers are sends refused by a full transmit queue of the sending
+	// host (ENOBUFS): the tester's own loss. SendErrors are the others, such
+	// as no route: an outage of that host.
+	NoBuffers uint64 `json:"no_buffers"`
+	// Foreign are packets at the probe's sockets that are none of its own.
+	Foreign uint64 `json:"foreign_packets"`
+	// ClockStep is by how much the wall clock was stepped while packets were
+	// being stamped with it; delays are wrong by that much.
+	ClockStep    time.Duration `json:"clock_step_ns"`
+	RealTime     bool          `json:"real_time"` // sender ran SCHED_FIFO
+	StealPercent float64       `json:"steal_percent"`
+	CPUPressure  float64       `json:"cpu_pressure_percent"` // PSI "some", avg over the run; -1 unknown
+	BusyPercent  float64       `json:"busy_percent"`
+	Stalls       []Stall       `json:"stalls,omitempty"` // sender gaps > 2T
 }
 
 // Stall is a pause of the sender itself.

@@ -1,0 +1,129 @@
+package probe
+
+import (
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gwlab/internal/monotime"
+)
+
+const realTimePriority = 50
+
+// stream is one flow as the sender sees it.
+type stream struct {
+	id     uint16
+	fd     int
+	every  int64 // ticks between two packets
+	due    int64 // tick of the next packet
+	gap    int64 // the flow's interval, ns
+	last   int64 // instant of the last send, 0 for none
+	record *record
+}
+
+// sender sends every stream's packets on one grid of absolute deadlines.
+// What is overdue after a stall is sent once, not made up for: a burst would
+// measure the queues, and the record has the true send instants.
+type sender struct {
+	run     uint64
+	grid    time.Duration
+	streams []stream
+	fitness fitness
+	stop    atomic.Bool
+}
+
+// newSender staggers the flows that are slower than the grid over its ticks.
+func newSender(run uint64, grid time.Duration, flows []Flow, fds []int, records []*record) *sender {
+	s := &sender{run: run, grid: grid, fitness: newFitness()}
+	for i, f := range flows {
+		every := int64(f.Interval / grid)
+		s.streams = append(s.streams, stream{
+			id: f.ID, fd: fds[i], every: every, due: int64(i) % every,
+			gap: int64(f.Interval), record: records[i],
+		})
+	}
+	return s
+}
+
+// loop sends from start until stop is set or end has come. It takes the
+// calling goroutine's thread for itself and never gives it back, so the
+// goroutine must end after it.
+func (s *sender) loop(start, end int64) error {
+	runtime.LockOSThread()
+	s.fitness.realTime = becomeRealTime(realTimePriority)
+	var (
+		buf  [PacketSize]byte
+		next = start
+	)
+	for !s.stop.Load() && next < end {
+		if err := sleepUntil(next); err != nil {
+			return err
+		}
+		now := monotime.Now()
+		s.fitness.late(time.Duration(now - next))
+		at := (now - start) / int64(s.grid)
+		for i := range s.streams {
+			if st := &s.streams[i]; st.due <= at && !st.record.full() {
+				s.send(st, &buf)
+				st.due += ((at-st.due)/st.every + 1) * st.every
+			}
+		}
+		next = start + (at+1)*int64(s.grid)
+	}
+	return nil
+}
+
+func (s *sender) send(st *stream, buf *[PacketSize]byte) {
+	now := monotime.Now()
+	if st.last != 0 {
+		s.fitness.paused(st.last, now, st.gap)
+	}
+	st.last = now
+	seq := st.record.send(now)
+	packet{Run: s.run, Flow: st.id, Seq: seq, Sent: now}.put(buf)
+	_, err := unix.Write(st.fd, buf[:])
+	if err != nil {
+		// The first error may be an ICMP message about an earlier packet,
+		// reported instead of sending this one.
+		_, err = unix.Write(st.fd, buf[:])
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.ENOBUFS):
+		s.fitness.noBuffers++
+	default:
+		s.fitness.sendErrors++
+	}
+	if done := monotime.Now(); done-now > 2*st.gap {
+		s.fitness.stalled(now, done)
+	}
+}
+
+// sleepUntil sleeps to an instant of CLOCK_MONOTONIC.
+func sleepUntil(t int64) error {
+	ts := unix.NsecToTimespec(t)
+	for {
+		err := unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// becomeRealTime puts the calling thread under SCHED_FIFO; where that is
+// refused it takes the best nice value there is and says false.
+func becomeRealTime(priority uint32) bool {
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority}
+	if unix.SchedSetAttr(0, &attr, 0) == nil {
+		return true
+	}
+	for nice := -20; nice < 0; nice += 5 {
+		if unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice) == nil {
+			break
+		}
+	}
+	return false
+}
