@@ -47,6 +47,7 @@ type Status struct {
 	RxInterval          time.Duration `json:"rx_interval_ns"`
 	DetectTime          time.Duration `json:"detect_time_ns"`
 	Tx, Rx, Dropped     uint64
+	TxErrors            uint64 // packets the kernel would not send: no interface, no carrier, no address
 	LocalDisc, PeerDisc uint32
 	Transitions         uint64
 	WorstTxLateness     time.Duration `json:"worst_tx_lateness_ns"`
