@@ -25,9 +25,3 @@ type counts struct {
 	Duplicates int `json:"duplicates"`
 	Reordered  int `json:"reordered"`
 }
-
-// Progress is what the running probe knew at T (CLOCK_MONOTONIC ns).
-type Progress struct {
-	T     int64
-	Flows []convergence.FlowProgress
-}

@@ -190,7 +190,7 @@ func TestIdlePathLosesNothing(t *testing.T) {
 	s, err := Start(t.Context(), options(t, n.flows(5, time.Millisecond)))
 	must(t, err)
 	for p := range s.Progress() {
-		if p.Flows[0].Sent > 1000 {
+		if p[0].Sent > 1000 {
 			break
 		}
 	}

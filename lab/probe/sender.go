@@ -17,9 +17,8 @@ const realTimePriority = 50
 type stream struct {
 	id     uint16
 	fd     int
-	every  int64 // ticks between two packets
-	due    int64 // tick of the next packet
 	gap    int64 // the flow's interval, ns
+	due    int64 // of the next packet, ns after the start
 	last   int64 // instant of the last send, 0 for none
 	record *record
 }
@@ -35,14 +34,14 @@ type sender struct {
 	stop    atomic.Bool
 }
 
-// newSender staggers the flows that are slower than the grid over its ticks.
+// newSender staggers the flows over their intervals, so that flows slower
+// than the grid do not all go at one tick.
 func newSender(run uint64, grid time.Duration, flows []Flow, fds []int, records []*record) *sender {
 	s := &sender{run: run, grid: grid, fitness: newFitness()}
 	for i, f := range flows {
-		every := int64(f.Interval / grid)
+		gap := int64(f.Interval)
 		s.streams = append(s.streams, stream{
-			id: f.ID, fd: fds[i], every: every, due: int64(i) % every,
-			gap: int64(f.Interval), record: records[i],
+			id: f.ID, fd: fds[i], gap: gap, due: gap * int64(i) / int64(len(flows)), record: records[i],
 		})
 	}
 	return s
@@ -64,16 +63,27 @@ func (s *sender) loop(start, end int64) error {
 		}
 		now := monotime.Now()
 		s.fitness.late(time.Duration(now - next))
-		at := (now - start) / int64(s.grid)
+		// Due is judged by the tick, not by now: a wake-up a little late must
+		// not move a flow from one tick to another.
+		at := (now - start) / int64(s.grid) * int64(s.grid)
 		for i := range s.streams {
-			if st := &s.streams[i]; st.due <= at && !st.record.full() {
+			if st := &s.streams[i]; st.take(at) {
 				s.send(st, &buf)
-				st.due += ((at-st.due)/st.every + 1) * st.every
 			}
 		}
-		next = start + (at+1)*int64(s.grid)
+		next = start + at + int64(s.grid)
 	}
 	return nil
+}
+
+// take says whether a packet is due at the tick so many ns after the start,
+// and if so makes the next one due on the flow's own grid, later than that.
+func (s *stream) take(at int64) bool {
+	if s.due > at || s.record.full() {
+		return false
+	}
+	s.due += ((at-s.due)/s.gap + 1) * s.gap
+	return true
 }
 
 func (s *sender) send(st *stream, buf *[PacketSize]byte) {

@@ -36,7 +36,7 @@ type Session struct {
 	cmd      *exec.Cmd
 	stdin    io.WriteCloser
 	stderr   bytes.Buffer
-	progress chan Progress
+	progress chan []convergence.FlowProgress
 	started  chan int64
 	done     chan struct{} // closed when the process has been waited for
 	closeIn  sync.Once
@@ -59,7 +59,7 @@ func Start(ctx context.Context, o Options) (*Session, error) {
 	s := &Session{
 		drain:    o.Spec.Drain,
 		cmd:      exec.Command(o.Command[0], o.Command[1:]...),
-		progress: make(chan Progress, 1),
+		progress: make(chan []convergence.FlowProgress, 1),
 		started:  make(chan int64, 1),
 		done:     make(chan struct{}),
 	}
@@ -146,13 +146,13 @@ func (s *Session) read(stdout io.Reader) error {
 		case m.Final != nil:
 			return s.finish(*m.Final, in)
 		default:
-			s.publish(Progress{m.T, m.Progress})
+			s.publish(m.Progress)
 		}
 	}
 }
 
 // publish keeps only the newest progress for a reader that is slow.
-func (s *Session) publish(p Progress) {
+func (s *Session) publish(p []convergence.FlowProgress) {
 	select {
 	case <-s.progress:
 	default:
@@ -179,7 +179,7 @@ func (s *Session) finish(f final, in io.Reader) error {
 
 // Progress tells about every 20 ms what became of the packets so far; only
 // the newest is kept. It is closed when the probe has ended.
-func (s *Session) Progress() <-chan Progress { return s.progress }
+func (s *Session) Progress() <-chan []convergence.FlowProgress { return s.progress }
 
 // Stop ends sending, waits for late packets and returns the flows with their
 // packets and the tester's health. It kills the process when ctx ends or it

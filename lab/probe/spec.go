@@ -15,7 +15,8 @@ const (
 	MaxRate     = 50_000 // packets per second, all flows together
 	maxDrain    = 10 * time.Second
 
-	// tick is the sender's grid: it wakes this often and sends what is due.
+	// tick is the sender's grid: it wakes this often and sends what is due. A
+	// flow whose interval is no multiple of it jitters by up to a tick.
 	tick = time.Millisecond
 	// minInterval is the finest interval of a flow; a flow faster than the
 	// tick makes the tick finer.
@@ -70,14 +71,13 @@ func (s *Spec) prepare() ([]endpoints, error) {
 		ends = make([]endpoints, 0, len(s.Flows))
 		seen = make(map[uint16]bool)
 	)
-	grid := s.grid()
 	for i := range s.Flows {
 		f := &s.Flows[i]
 		if seen[f.ID] {
 			return nil, fmt.Errorf("check probe spec: flow id %d twice", f.ID)
 		}
 		seen[f.ID] = true
-		e, err := f.check(grid)
+		e, err := f.check()
 		if err != nil {
 			return nil, fmt.Errorf("check flow %s/%d: %w", f.Group, f.Index, err)
 		}
@@ -101,7 +101,7 @@ func (s *Spec) grid() time.Duration {
 	return g
 }
 
-func (f *Flow) check(grid time.Duration) (endpoints, error) {
+func (f *Flow) check() (endpoints, error) {
 	if f.FromNetns == "" || f.ToNetns == "" {
 		return endpoints{}, errors.New("a namespace path is missing")
 	}
@@ -121,9 +121,6 @@ func (f *Flow) check(grid time.Duration) (endpoints, error) {
 	}
 	if f.Interval < minInterval || f.Interval > time.Minute {
 		return endpoints{}, fmt.Errorf("interval %v is not within %v..1m", f.Interval, minInterval)
-	}
-	if f.Interval%grid != 0 {
-		return endpoints{}, fmt.Errorf("interval %v is not a multiple of the sender's grid of %v", f.Interval, grid)
 	}
 	return endpoints{src, dst}, nil
 }
