@@ -3,7 +3,7 @@ package config
 import (
 	"fmt"
 
-	"github.com/goccy/go-yaml"
+	"gwlab/internal/strictyaml"
 )
 
 // Marshal writes the configuration as YAML that [Parse] reads back into the
@@ -17,7 +17,7 @@ func (c Config) Marshal() ([]byte, error) {
 			return nil, fmt.Errorf("marshal configuration: neighbor %s: %w", n.Address, err)
 		}
 	}
-	out, err := yaml.MarshalWithOptions(schemaOf(c), yaml.Indent(2), yaml.IndentSequence(true))
+	out, err := strictyaml.Marshal(schemaOf(c))
 	if err != nil {
 		return nil, fmt.Errorf("marshal configuration: %w", err)
 	}

@@ -267,6 +267,33 @@ func TestScalars(t *testing.T) {
 	}
 }
 
+func TestMarshal(t *testing.T) {
+	type both struct {
+		Wait  time.Duration `yaml:"wait"`
+		Rate  Rate          `yaml:"rate"`
+		Addr  netip.Addr    `yaml:"addr"`
+		Texts []string      `yaml:"texts"`
+		None  *int          `yaml:"none,omitempty"`
+	}
+	in := both{1500 * time.Millisecond, 1000, netip.MustParseAddr("2001:db8::1"), []string{"yes", "1", "a: b", "", "# x"}, nil}
+	out, err := Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back both
+	if err := Decode("f", out, &back); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if diff := cmp.Diff(in, back, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("-want +got:\n%s\n%s", diff, out)
+	}
+	if _, err := Marshal(struct {
+		C chan int `yaml:"c"`
+	}{make(chan int)}); err == nil {
+		t.Error("a channel is no YAML")
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	raw, err := os.ReadFile("testdata/errors.txt")
 	if err != nil {
