@@ -114,7 +114,7 @@ func (p *parser) scenario(y *scenarioYAML) *Scenario {
 	for i, st := range y.Timeline {
 		s.Timeline = append(s.Timeline, p.step(i, y.Timeline, st))
 	}
-	p.timeline(s)
+	p.timeline(s, y.Timeline)
 	for _, e := range y.Expect {
 		for i, ex := range e.Value {
 			s.Expect = append(s.Expect, p.expect(s, fmt.Sprintf("%s[%d]", strictyaml.Path("$.expect", e.Key), i), e.Key, ex))
@@ -222,7 +222,7 @@ func (p *parser) inject(at string, n strictyaml.Node) []Inject {
 }
 
 // timeline checks what only the whole of it shows.
-func (p *parser) timeline(s *Scenario) {
+func (p *parser) timeline(s *Scenario, written []stepYAML) {
 	seen := map[string]bool{}
 	active := false
 	for i, st := range s.Timeline {
@@ -234,7 +234,7 @@ func (p *parser) timeline(s *Scenario) {
 		if st.Heal && !active {
 			p.errorf(at+".heal", "nothing to heal: no fault is active at this step")
 		}
-		active = (active && !st.Heal) || len(st.Inject) > 0
+		active = (active && !st.Heal) || !written[i].Inject.IsZero()
 	}
 	switch n := len(s.Timeline); {
 	case n < 2:
