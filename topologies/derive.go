@@ -84,6 +84,9 @@ func (b *builder) address() {
 		for _, family := range Families() {
 			b.addressSegment(s, family)
 		}
+		for _, p := range s.ports {
+			slices.SortStableFunc(p.Addresses, func(a, b netip.Prefix) int { return a.Addr().BitLen() - b.Addr().BitLen() })
+		}
 	}
 }
 
@@ -118,6 +121,9 @@ func (b *builder) addressSegment(s *segment, family string) {
 	if len(free) > 0 {
 		b.errorf(linkPath(free[0].Link.Index), "%s is full: no address for %s, write a larger subnet", subnet, free[0].Endpoint())
 	}
+	if len(s.ends()) > 0 {
+		announce(s, subnet)
+	}
 	for _, p := range s.ends() {
 		p.DefaultVia = append(p.DefaultVia, s.routers()[0].Addr(family))
 	}
@@ -128,10 +134,8 @@ func (b *builder) cutSubnet(s *segment, family string) (netip.Prefix, bool) {
 	bits := subnetBits(s, family)
 	pools := []netip.Prefix{linkPool(family)}
 	avoid := b.addressing.avoid
-	originated := false
 	if len(s.ends()) > 0 {
 		if pools = originatedBy(s, family); len(pools) > 0 {
-			originated = true
 			avoid = b.addressing.writtenPrefixes()
 		} else {
 			pools = documentation(family)
@@ -144,9 +148,6 @@ func (b *builder) cutSubnet(s *segment, family string) (netip.Prefix, bool) {
 			b.addressing.pools[from] = p
 		}
 		if subnet, ok := p.cut(max(bits, from.Bits()), avoid); ok {
-			if len(s.ends()) > 0 && !originated {
-				announce(s, subnet)
-			}
 			return subnet, true
 		}
 	}
@@ -187,13 +188,21 @@ func originatedBy(s *segment, family string) []netip.Prefix {
 	return out
 }
 
-// announce lets the first speaker beside hosts originate their derived
-// subnet, so that the rest of the network can reach them.
+// announce lets the speakers beside hosts originate their subnet, unless one
+// originates a prefix around it, so that the rest of the network can reach
+// them. Of speakers in several ASes only those of the first one's do.
 func announce(s *segment, subnet netip.Prefix) {
-	for _, r := range s.routers() {
-		if r.Node.Speaks() {
+	speakers := s.pick((*Node).Speaks)
+	for _, r := range speakers {
+		for _, p := range r.Node.Originate {
+			if p.Bits() > 0 && p.Overlaps(subnet) && p.Bits() <= subnet.Bits() {
+				return
+			}
+		}
+	}
+	for _, r := range speakers {
+		if r.Node.ASN == speakers[0].Node.ASN {
 			r.Node.Originate = append(r.Node.Originate, subnet)
-			return
 		}
 	}
 }

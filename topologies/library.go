@@ -3,6 +3,7 @@ package topologies
 import (
 	"embed"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -23,5 +24,6 @@ func names(fsys fs.FS) []string {
 	for i, f := range files {
 		files[i] = strings.TrimSuffix(f, Suffix)
 	}
+	slices.Sort(files) // by name: the suffix sorts otherwise
 	return files
 }
