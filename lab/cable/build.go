@@ -118,6 +118,7 @@ func (b *builder) joinPairs(c *Cables) error {
 	if c.patch, err = newPatch(b.base, 2*len(b.spec.Links)); err != nil {
 		return err
 	}
+	var indexes []int
 	for k, l := range b.spec.Links {
 		if l.Type != Cable {
 			continue
@@ -125,13 +126,9 @@ func (b *builder) joinPairs(c *Cables) error {
 		midA, midB := middles(b.base, k)
 		c.patch.gates[midA-b.base].out = uint32(midB)
 		c.patch.gates[midB-b.base].out = uint32(midA)
-		for _, index := range []int{midA, midB} {
-			if err := c.patch.attach(index); err != nil {
-				return fmt.Errorf("link %s: %w", l.Name, err)
-			}
-		}
+		indexes = append(indexes, midA, midB)
 	}
-	return nil
+	return c.patch.attach(c.socket, indexes)
 }
 
 // placed is an end with the index its veth peer must have.

@@ -9,7 +9,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"gwlab/fault"
@@ -140,46 +139,60 @@ func program(gates, base int) asm.Instructions {
 		asm.Return(),
 		asm.AddAtomic.Mem(asm.R7, asm.R9, asm.DWord, field(unsafe.Offsetof(g.dropped))).WithSymbol("drop"),
 		asm.StoreMem(asm.R7, field(unsafe.Offsetof(g.lastDrop)), asm.R8, asm.DWord),
-		// The first of several processors to get here sets the instant.
-		asm.Mov.Imm(asm.R0, 0),
-		asm.CmpXchg.Mem(asm.R7, asm.R8, asm.DWord, field(unsafe.Offsetof(g.firstDrop))),
+		asm.LoadMem(asm.R1, asm.R7, field(unsafe.Offsetof(g.firstDrop)), asm.DWord),
+		asm.JNE.Imm(asm.R1, 0, "shot"),
+		asm.StoreMem(asm.R7, field(unsafe.Offsetof(g.firstDrop)), asm.R8, asm.DWord),
 		asm.Mov.Imm(asm.R0, actShot).WithSymbol("shot"),
 		asm.Return(),
 	}
 }
 
-// attach puts the program on an interface of the calling thread's namespace,
-// for the interface's life. Kernels before 6.6 lack tcx: clsact serves there.
-func (p *patch) attach(index int) error {
-	err := link.RawAttachProgram(link.RawAttachProgramOptions{
-		Target: index, Program: p.prog, Attach: ebpf.AttachTCXIngress,
-	})
+// attach puts the program on interfaces of the namespace that the calling
+// thread and the socket are in, for the interfaces' life. An ingress qdisc
+// with cls_bpf is tried first and tcx serves where the kernel lacks that:
+// attaching by tcx waits for an RCU grace period each time, some 10 ms an
+// interface.
+func (p *patch) attach(socket *rtnl, indexes []int) error {
+	err := p.attachFilters(socket, indexes)
 	if err == nil {
 		return nil
 	}
-	if fallback := p.attachClsact(index); fallback != nil {
-		return fmt.Errorf("attach cable program: tcx: %w; clsact: %w", err, fallback)
+	if tcx := p.attachTCX(indexes); tcx != nil {
+		return fmt.Errorf("attach cable program: cls_bpf: %w; tcx: %w", err, tcx)
 	}
 	return nil
 }
 
-func (p *patch) attachClsact(index int) error {
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return err
+func (p *patch) attachTCX(indexes []int) error {
+	for _, index := range indexes {
+		err := link.RawAttachProgram(link.RawAttachProgramOptions{
+			Target: index, Program: p.prog, Attach: ebpf.AttachTCXIngress,
+		})
+		if err != nil {
+			return err
+		}
 	}
-	defer h.Close()
-	err = h.QdiscAdd(&netlink.GenericQdisc{
-		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
-		QdiscType:  "clsact",
-	})
-	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return err
+	return nil
+}
+
+// attachFilters makes all qdiscs before the first filter: a filter's
+// installation waits for readers of its qdisc's past, and by then there are none.
+func (p *patch) attachFilters(socket *rtnl, indexes []int) error {
+	var b batch
+	for _, add := range []func(int){
+		b.ingressQdisc,
+		func(index int) { b.bpfFilter(index, p.prog.FD()) },
+	} {
+		for i, index := range indexes {
+			add(index)
+			if b.full() || i == len(indexes)-1 {
+				_, err := socket.do(&b)
+				b.reset()
+				if err != nil {
+					return err
+				}
+			}
+		}
 	}
-	return h.FilterAdd(&netlink.BpfFilter{
-		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 1, Priority: 1, Protocol: unix.ETH_P_ALL,
-		},
-		Fd: p.prog.FD(), Name: "gwlab_cable", DirectAction: true,
-	})
+	return nil
 }
