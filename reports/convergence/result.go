@@ -18,8 +18,10 @@ type FlowResult struct {
 	Flow        string        `json:"flow"` // "out/0"
 	Group       string        `json:"group"`
 	Sent        int           `json:"sent"`
-	Lost        int           `json:"lost"`
-	Late        int           `json:"late"`
+	Lost        int           `json:"lost"` // never came, or later than the Forwarding Delay Threshold
+	Late        int           `json:"late"` // of the lost, those that came after all
+	Duplicates  int           `json:"duplicates"`
+	Reordered   int           `json:"reordered"`    // RFC 4737 type-P-reordered
 	RouteLoC    time.Duration `json:"route_loc_ns"` // Route Loss of Connectivity Period: all outages of the phase together
 	Uncertainty time.Duration `json:"uncertainty_ns"`
 	// RouteSpecific is the Route-Specific Convergence Time: event instant to

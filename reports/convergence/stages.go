@@ -1,0 +1,171 @@
+package convergence
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+const (
+	repairKind   = "fib.repair"
+	bestPathKind = "bgp.best"
+)
+
+// The kinds of events that are evidence of a stage. A detection is evidence
+// of its own kind of cause only.
+
+func isDetection(kind string) bool {
+	return kind == "link.down" || kind == "bfd.down" || kind == "bgp.down"
+}
+
+func isRestoration(kind string) bool {
+	return kind == "link.up" || kind == "bfd.up" || kind == "bgp.up"
+}
+
+func isDecision(kind string) bool { return kind == repairKind || kind == bestPathKind }
+
+func isProgramming(kind string) bool {
+	switch kind {
+	case repairKind, "fib.program", "fib.change", "nexthop.change", "route.change":
+		return true
+	}
+	return false
+}
+
+// stages divides the time from the cause to the end of a flow's last outage.
+//
+// The node whose programming ended the outage is the first that programmed
+// anything within a packet interval of its end, else the last that did before
+// it. Detection is that node's own if it has one, else the first anywhere:
+// then its news had to be signalled. Instants are clamped into order, so the
+// stages always sum to the whole; time without evidence of its own goes to
+// the next stage that has some.
+func stages(events []Event, c cause, o Outage, interval time.Duration) *Stages {
+	whole := o.End
+	seen := within(events, c.call, whole+int64(interval))
+	s := &Stages{}
+	program, programmed := repairOf(seen, o, interval)
+	if programmed {
+		s.By = program.Node
+	}
+	limit := whole
+	if programmed {
+		limit = program.T
+	}
+	detect, detected := detection(seen, c, s.By, limit)
+	decide, decided := Event{}, false
+	if detected {
+		decide, decided = first(seen, detect.Node, isDecision, detect.T-int64(interval), limit)
+	}
+	signal, signalled := Event{}, programmed && detected && detect.Node == program.Node
+	local := signalled
+	if programmed && !local {
+		signal, signalled = last(seen, program.Node, bestPathKind, limit)
+	}
+	at := c.at
+	take := func(known bool, name string, t int64) time.Duration {
+		if !known {
+			s.Missing = append(s.Missing, name)
+			return 0
+		}
+		t = min(max(t, at), whole)
+		d := time.Duration(t - at)
+		at = t
+		return d
+	}
+	s.Detect = take(detected, "detect", detect.T)
+	s.Decide = take(decided, "decide", begun(decide))
+	if local {
+		signal.T = at
+	}
+	s.Signal = take(signalled, "signal", signal.T)
+	s.Program = take(programmed, "program", program.T)
+	s.Residual = take(true, "residual", max(whole, at))
+	return s
+}
+
+// begun is when the work that an event tells of began.
+func begun(e Event) int64 {
+	took, err := strconv.ParseInt(e.Data["took_ns"], 10, 64)
+	if err != nil || took < 0 {
+		return e.T
+	}
+	return e.T - took
+}
+
+// within returns the events in (after, until]; they are sorted.
+func within(events []Event, after, until int64) []Event {
+	from, _ := slices.BinarySearchFunc(events, after+1, func(e Event, t int64) int { return cmp.Compare(e.T, t) })
+	to, _ := slices.BinarySearchFunc(events, until+1, func(e Event, t int64) int { return cmp.Compare(e.T, t) })
+	if to < from {
+		return nil
+	}
+	return events[from:to]
+}
+
+// repairOf finds the programming that ended an outage.
+func repairOf(events []Event, o Outage, interval time.Duration) (Event, bool) {
+	lastLost := o.Start + int64(o.Min)
+	var before Event
+	found := false
+	for _, e := range events {
+		if !isProgramming(e.Kind) {
+			continue
+		}
+		if e.T > lastLost-int64(interval) {
+			return e, true
+		}
+		before, found = e, true
+	}
+	return before, found
+}
+
+// detection finds the first evidence of the cause up to an instant, at this
+// node if it has any.
+func detection(events []Event, c cause, node string, until int64) (Event, bool) {
+	is := isDetection
+	if c.heal {
+		is = isRestoration
+	}
+	if node != "" {
+		if e, ok := first(events, node, is, c.call, until); ok {
+			return e, true
+		}
+	}
+	return first(events, "", is, c.call, until)
+}
+
+// first returns the first event of these kinds in [from, until], at any node if node is "".
+func first(events []Event, node string, is func(kind string) bool, from, until int64) (Event, bool) {
+	for _, e := range events {
+		if e.T >= from && e.T <= until && (node == "" || e.Node == node) && is(e.Kind) {
+			return e, true
+		}
+	}
+	return Event{}, false
+}
+
+// last returns the last event of a kind at a node up to an instant.
+func last(events []Event, node, kind string, until int64) (Event, bool) {
+	for _, e := range slices.Backward(events) {
+		if e.T <= until && e.Node == node && e.Kind == kind {
+			return e, true
+		}
+	}
+	return Event{}, false
+}
+
+// FirstEvent returns the instant of the first event of a kind at or after an
+// instant; node and key select if they are not empty.
+func FirstEvent(run Run, kind, node, key string, after int64) (t int64, ok bool) {
+	for _, e := range run.Events {
+		if e.T < after || e.Kind != kind || node != "" && e.Node != node || key != "" && e.Key != key {
+			continue
+		}
+		if !ok || e.T < t {
+			t, ok = e.T, true
+		}
+	}
+	return t, ok
+}
