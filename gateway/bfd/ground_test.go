@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -130,6 +131,7 @@ func start(t testing.TB, ns string) *side {
 		}
 	}
 	t.Cleanup(s.stop)
+	until(t, "the engine to run", func() bool { return s.Status() != nil })
 	return s
 }
 
@@ -199,3 +201,6 @@ func bothUp(t testing.TB, g ground, p Params) (a, b *side) {
 	})
 	return a, b
 }
+
+// lockForever ties the goroutine to a thread that ends with it.
+func lockForever() { runtime.LockOSThread() }
