@@ -96,6 +96,19 @@ func Do(path string, fn func() error) error {
 	return result
 }
 
+// Scratch runs fn inside a namespace without a name, which ends with it: not
+// even a killed process leaves it behind.
+func Scratch(fn func() error) error {
+	t := NewThread()
+	defer t.Close()
+	return t.call(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("create scratch namespace: %w", err)
+		}
+		return fn()
+	})
+}
+
 // doLocked leaves the thread locked, and so condemned with its goroutine, on
 // every way out that did not restore the namespace.
 func doLocked(target *os.File, fn func() error) error {

@@ -199,6 +199,21 @@ func TestNoThreadOfTheProcessStaysInANamespace(t *testing.T) {
 	}
 }
 
+func TestScratchIsANamespaceOfItsOwnWithoutAName(t *testing.T) {
+	needRoot(t)
+	home := inode(t, self)
+	wanted := errors.New("from inside")
+	err := Scratch(func() error {
+		if links, err := net.Interfaces(); err != nil || len(links) != 1 || inode(t, self) == home {
+			t.Errorf("links inside: %v, %v", links, err)
+		}
+		return wanted
+	})
+	if !errors.Is(err, wanted) {
+		t.Fatalf("Scratch = %v, want %v", err, wanted)
+	}
+}
+
 func TestThreadGoesFromNamespaceToNamespace(t *testing.T) {
 	needRoot(t)
 	a, b := newNamespace(t, "h1"), newNamespace(t, "h2")
