@@ -113,6 +113,16 @@ func (f fixed) Serialize() []byte { return f }
 
 // tryNexthop adds a blackhole next hop and a group of it.
 func tryNexthop(context.Context) (string, error) {
+	// The kernel makes blackholes on lo, which has to be up.
+	if detail, err := with(func(h *netlink.Handle) error {
+		lo, err := h.LinkByIndex(loopback)
+		if err != nil {
+			return err
+		}
+		return h.LinkSetUp(lo)
+	}); err != nil {
+		return detail, fmt.Errorf("set lo up: %w", err)
+	}
 	// struct nhmsg: family, scope, protocol, reserved, flags
 	if detail, err := raw(unix.NETLINK_ROUTE, unix.RTM_NEWNEXTHOP, []byte{unix.AF_INET, 0, 0, 0, 0, 0, 0, 0},
 		nl.NewRtAttr(unix.NHA_ID, nl.Uint32Attr(1)), nl.NewRtAttr(unix.NHA_BLACKHOLE, nil)); err != nil {
