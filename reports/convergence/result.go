@@ -73,12 +73,15 @@ const (
 
 // Check is one judged expectation.
 type Check struct {
-	Phase   string  `json:"phase"`
-	Text    string  `json:"text"`  // "route_loc(out,in) max ≤ 165 ms"
-	Value   string  `json:"value"` // "128.0 ms ±1.0"
-	Limit   string  `json:"limit"`
-	Verdict Verdict `json:"verdict"`
-	Reason  string  `json:"reason,omitempty"`
+	Phase string `json:"phase"`
+	Text  string `json:"text"`  // "route_loc(out,in) max ≤ 165 ms"
+	Value string `json:"value"` // "128.0 ms ±1.0"
+	// Measured is Value as a number, ns or a count; it means something only when Known.
+	Measured int64   `json:"measured"`
+	Known    bool    `json:"known"`
+	Limit    string  `json:"limit"`
+	Verdict  Verdict `json:"verdict"`
+	Reason   string  `json:"reason,omitempty"`
 }
 
 // Result is a judged run: result.json.
