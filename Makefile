@@ -6,7 +6,7 @@ FLAGS ?=
 # Tests that measure want the machine for themselves: one package at a time.
 ROOT_TEST = GWLAB_REQUIRE_ROOT=1 $(GO) test -p 1 -count=1 -timeout 20m
 
-.PHONY: failover test test-rootless test-root lab-up lab-down build deps lint vet fuzz-smoke bench ci sweep clean
+.PHONY: failover test test-rootless test-root lab-up lab-down build deps lint vet generate fuzz-smoke bench ci sweep clean
 
 failover: deps build ## build the dual-ISP lab, break it, print a convergence report
 	$(SUDO) bin/gwlab run --all --repeat 1 $(FLAGS)
@@ -36,6 +36,9 @@ vet:
 
 lint: ## the pinned linter
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0 run
+
+generate: ## tables of the documentation that come from lists in the code
+	$(GO) test ./internal/docstest -run TestGeneratedTables -update
 
 fuzz-smoke: ## ten seconds of each fuzz target
 	sh scripts/fuzz.sh 10s

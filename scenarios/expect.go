@@ -42,10 +42,10 @@ type Metric struct {
 // Metrics lists them all: the only list there is.
 func Metrics() []Metric {
 	return []Metric{
-		{"route_loc", "Route Loss of Connectivity Period (RFC 6412 §3.6.5): how long the flow was dark.", true},
-		{"route_convergence", "Route-Specific Convergence Time (RFC 6412 §3.6.2): fault to the flow's last recovery.", true},
-		{"first_convergence", "First Route Convergence Time (RFC 6412 §3.6.1).", true},
-		{"full_convergence", "Full Convergence Time (RFC 6412 §3.6.3).", true},
+		{"route_loc", "Route Loss of Connectivity Period (RFC 6412): how long the flow was dark.", true},
+		{"route_convergence", "Route-Specific Convergence Time (RFC 6412): fault to the flow's last recovery.", true},
+		{"first_convergence", "First Route Convergence Time (RFC 6412).", true},
+		{"full_convergence", "Full Convergence Time (RFC 6412).", true},
 		{"detect", "From the fault to the first evidence that a node noticed.", true},
 		{"decide", "From there to the first decision: repair or best path.", true},
 		{"signal", "From there to the last word from another node that was waited for.", true},
@@ -54,7 +54,7 @@ func Metrics() []Metric {
 		{"delay_p99", "99th percentile of the one-way delay.", true},
 		{"loss", "Packets lost.", false},
 		{"loss_periods", "Loss periods (RFC 3357): more than one means flapping or a loop.", false},
-		{"late", "Packets later than the Forwarding Delay Threshold (RFC 6412 §3.7.3).", false},
+		{"late", "Packets later than the Forwarding Delay Threshold (RFC 6412).", false},
 		{"duplicates", "Packets received more than once.", false},
 		{"reordered", "Packets out of order (RFC 4737).", false},
 	}

@@ -4,19 +4,25 @@ package docstest
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"gwlab/fault"
 	"gwlab/gateway/config"
 	"gwlab/scenarios"
 	"gwlab/topologies"
 )
 
 const root = "../.."
+
+var update = flag.Bool("update", false, "rewrite the generated tables")
 
 // block is one fenced block of a page.
 type block struct {
@@ -138,4 +144,48 @@ func command(t *testing.T, b block, line int, dir, bin, text string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s:%d: %s: %v\n%s", b.file, line, text, err, out)
 	}
+}
+
+// TestGeneratedTables keeps the tables equal to the lists they come from.
+func TestGeneratedTables(t *testing.T) {
+	faults := "| kind | options | what happens |\n|---|---|---|\n"
+	for _, k := range fault.Kinds() {
+		faults += fmt.Sprintf("| `%s` | `%s` | %s |\n", k.Name, strings.Join(options(k.New()), "`, `"), k.Doc)
+	}
+	metrics := "| metric | unit | meaning |\n|---|---|---|\n"
+	for _, m := range scenarios.Metrics() {
+		metrics += fmt.Sprintf("| `%s` | %s | %s |\n", m.Name, map[bool]string{true: "time", false: "count"}[m.Time], m.Doc)
+	}
+	page := root + "/docs/scenarios.md"
+	src, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(src)
+	for name, table := range map[string]string{"faults": faults, "metrics": metrics} {
+		begin := "<!-- generated: " + name + " -->\n"
+		head, rest, ok := strings.Cut(text, begin)
+		_, tail, closed := strings.Cut(rest, "<!-- end -->")
+		if !ok || !closed {
+			t.Fatalf("%s has no place for the table of %s", page, name)
+		}
+		text = head + begin + table + "<!-- end -->" + tail
+	}
+	if *update {
+		if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if text != string(src) {
+		t.Errorf("%s is out of date: make generate", page)
+	}
+}
+
+// options are the YAML keys of a fault.
+func options(f fault.Fault) []string {
+	var out []string
+	typ := reflect.TypeOf(f).Elem()
+	for i := range typ.NumField() {
+		out = append(out, typ.Field(i).Tag.Get("yaml"))
+	}
+	return out
 }
