@@ -1,0 +1,237 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"gwlab/fault"
+	"gwlab/internal/monotime"
+	"gwlab/lab/netns"
+	"gwlab/lab/proc"
+	"gwlab/reports/convergence"
+	"gwlab/topologies"
+)
+
+// node is a running node of the lab: its plan, and what runs of it.
+type node struct {
+	lab     string
+	model   *topologies.Node
+	plan    plan
+	dir     string // on the host
+	spawner *proc.Spawner
+	emit    func(...convergence.Event)
+
+	mu        sync.Mutex // one act on a node at a time
+	sandbox   *proc.Sandbox
+	processes []*proc.Process // as the plan's
+	off       bool
+	closed    bool // the lab is going down: nothing starts any more
+}
+
+var errGoingDown = errors.New("the lab is going down")
+
+func (n *node) namespace() string { return netns.Path(namespaceName(n.lab, n.model.Name)) }
+
+// boot configures the node's namespace and starts what runs in it.
+func (n *node) boot(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.bootLocked(ctx)
+}
+
+func (n *node) bootLocked(ctx context.Context) error {
+	if n.closed {
+		return errGoingDown
+	}
+	if err := n.plan.configure(n.namespace()); err != nil {
+		return fmt.Errorf("configure node %s: %w", n.model.Name, err)
+	}
+	if len(n.plan.processes) == 0 {
+		return nil
+	}
+	sb, err := n.spawner.Start(ctx, proc.Config{
+		Lab: n.lab, Node: n.model.Name, Namespace: n.namespace(), Dir: n.dir,
+		Hosts: n.plan.hosts, Private: n.plan.private, Init: n.plan.init,
+	})
+	if err != nil {
+		return err
+	}
+	n.sandbox, n.processes = sb, nil
+	for _, c := range n.plan.processes {
+		p, err := sb.Launch(ctx, c, n.changed)
+		if err != nil {
+			n.sandbox, n.processes = nil, nil
+			return errors.Join(err, sb.Kill())
+		}
+		n.processes = append(n.processes, p)
+	}
+	return nil
+}
+
+// changed records a process's start or end among the lab's events.
+func (n *node) changed(c proc.Change) {
+	e := convergence.Event{
+		T: c.At, Source: "supervisor", Node: c.Node, Kind: "process.start", Key: c.Process,
+		Data: map[string]string{"pid": fmt.Sprint(c.Pid)},
+	}
+	if !c.Started {
+		e.Kind = "process.exit"
+		e.Data["reason"] = c.Reason
+	}
+	n.emit(e)
+}
+
+// shoot kills the node's init without waiting for the end, and keeps the node
+// from starting again.
+func (n *node) shoot() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	if n.sandbox == nil {
+		return nil
+	}
+	return n.sandbox.Shoot()
+}
+
+// kill ends all that runs in the node.
+func (n *node) kill() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.killLocked()
+}
+
+func (n *node) killLocked() error {
+	if n.sandbox == nil {
+		return nil
+	}
+	sb := n.sandbox
+	n.sandbox = nil
+	return sb.Kill()
+}
+
+// powerOff takes the node's links and processes away in one act, then what
+// its kernel knew.
+func (n *node) powerOff(l *links, silent bool) (fault.Effect, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.off {
+		now := monotime.Now()
+		return fault.Effect{Call: now, Return: now}, nil
+	}
+	if silent {
+		for _, p := range n.model.Ports {
+			if p.Link.Type == "veth" {
+				return fault.Effect{}, fmt.Errorf("link %s is a bare veth: its neighbour would lose carrier, which is not silent; give it type: cable", p.Link)
+			}
+		}
+	}
+	effect, err := l.setPower(n.model, &power{silent})
+	if err != nil {
+		return fault.Effect{}, err
+	}
+	if n.sandbox != nil {
+		err = n.sandbox.Shoot()
+		effect.Return = monotime.Now()
+	}
+	n.off = true
+	// Without its ports the kernel drops most of what it knew by itself; the
+	// neighbours at the far ends of cables do not see them go.
+	return effect, errors.Join(err, l.setPorts(n.model, false), n.killLocked(), forget(n.namespace()))
+}
+
+// powerOn starts the node again.
+func (n *node) powerOn(ctx context.Context, l *links) (fault.Effect, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	call := monotime.Now()
+	if !n.off {
+		return fault.Effect{Call: call, Return: call}, nil
+	}
+	if err := l.setPorts(n.model, true); err != nil {
+		return fault.Effect{}, err
+	}
+	// A request that is abandoned must not leave the node half-started.
+	if err := n.bootLocked(context.WithoutCancel(ctx)); err != nil {
+		return fault.Effect{}, err
+	}
+	effect, err := l.setPower(n.model, nil)
+	if err != nil {
+		return fault.Effect{}, err
+	}
+	n.off = false
+	return fault.Effect{Call: call, Return: effect.Return}, nil
+}
+
+// process finds a process by its name; mu is held.
+func (n *node) process(name string) (*proc.Process, error) {
+	if n.sandbox == nil && len(n.plan.processes) > 0 {
+		return nil, fmt.Errorf("node %s is powered off", n.model.Name)
+	}
+	var names []string
+	for i, p := range n.processes {
+		if n.plan.processes[i].Name == name {
+			return p, nil
+		}
+		names = append(names, n.plan.processes[i].Name)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("no process %q on node %s: it runs none", name, n.model.Name)
+	}
+	return nil, fmt.Errorf("no process %q on node %s: it runs %s", name, n.model.Name, strings.Join(names, ", "))
+}
+
+func (n *node) signal(ctx context.Context, process, sig string) (fault.Effect, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p, err := n.process(process)
+	if err != nil {
+		return fault.Effect{}, err
+	}
+	call, done, err := p.Signal(ctx, sig)
+	return fault.Effect{Call: call, Return: done}, err
+}
+
+func (n *node) start(ctx context.Context, process string) (fault.Effect, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return fault.Effect{}, errGoingDown
+	}
+	p, err := n.process(process)
+	if err != nil {
+		return fault.Effect{}, err
+	}
+	call, done, err := p.Start(ctx)
+	return fault.Effect{Call: call, Return: done}, err
+}
+
+// pid of a process on the host, 0 when it does not run.
+func (n *node) pid(process string) (pidAnswer, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.off {
+		return pidAnswer{}, nil
+	}
+	p, err := n.process(process)
+	if err != nil {
+		return pidAnswer{}, err
+	}
+	return pidAnswer{p.Status().Pid}, nil
+}
+
+// target is where a command for the node runs.
+func (n *node) target() (proc.Target, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	t := proc.Target{Lab: n.lab, Node: n.model.Name, Namespace: n.namespace()}
+	switch {
+	case n.sandbox != nil:
+		t.InitPid = n.sandbox.Pid()
+	case n.off:
+		return t, fmt.Errorf("node %s is powered off", n.model.Name)
+	}
+	return t, nil
+}
