@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -93,18 +94,34 @@ func undeafen(t testing.TB, ns string) {
 	run(t, "", "ip", "netns", "exec", ns, "nft", "delete", "table", "netdev", "deaf")
 }
 
-// side is an engine at work in a namespace.
+// service is what Engine and Isolated have in common.
+type service interface {
+	Service
+	RealTime() bool
+	Stray() uint64
+}
+
+func newEngine(deps Deps) (service, error)   { return New(deps) }
+func newIsolated(deps Deps) (service, error) { return NewIsolated(deps) }
+
+// side is a service at work in a namespace.
 type side struct {
-	*Engine
+	service
 	changes chan Change
+	ended   chan error
 	stop    func() // ends Run and waits
 }
 
 func start(t testing.TB, ns string) *side {
 	t.Helper()
-	s := &side{changes: make(chan Change, 1024)}
+	return startAs(t, ns, newEngine)
+}
+
+func startAs(t testing.TB, ns string, build func(Deps) (service, error)) *side {
+	t.Helper()
+	s := &side{changes: make(chan Change, 4096), ended: make(chan error, 1)}
 	var err error
-	s.Engine, err = New(Deps{
+	s.service, err = build(Deps{
 		Changes: func(c Change) {
 			select {
 			case s.changes <- c:
@@ -117,19 +134,13 @@ func start(t testing.TB, ns string) *side {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	stopped := false
-	s.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	go func() { s.ended <- s.Run(ctx) }()
+	s.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := <-s.ended; err != nil {
 			t.Errorf("engine in %s: %v", ns, err)
 		}
-	}
+	})
 	t.Cleanup(s.stop)
 	until(t, "the engine to run", func() bool { return s.Status() != nil })
 	return s
@@ -189,7 +200,12 @@ func params(interval time.Duration) Params { return Params{Interval: interval, M
 // bothUp starts an engine on each side with one IPv4 session and waits for Up.
 func bothUp(t testing.TB, g ground, p Params) (a, b *side) {
 	t.Helper()
-	a, b = start(t, g.a), start(t, g.b)
+	return bothUpAs(t, g, p, newEngine)
+}
+
+func bothUpAs(t testing.TB, g ground, p Params, build func(Deps) (service, error)) (a, b *side) {
+	t.Helper()
+	a, b = startAs(t, g.a, build), startAs(t, g.b, build)
 	began := monotime.Now()
 	a.Set(map[Key]Params{key4(addrA4, addrB4): p})
 	b.Set(map[Key]Params{key4(addrB4, addrA4): p})
