@@ -65,6 +65,8 @@ func (v *validator) unicast(path string, a netip.Addr) {
 	switch {
 	case a.Zone() != "":
 		v.errorf(path, "%s: write %s, the zone is the neighbor's interface", a, a.WithZone(""))
+	case a.Is6() && a.IsLinkLocalUnicast():
+		v.errorf(path, "%s is link-local: write a global or unique local address", a)
 	case a.Is4In6():
 		v.errorf(path, "%s maps IPv4 into IPv6: write %s", a, a.Unmap())
 	case a.IsUnspecified(), a.IsMulticast(), a.IsLoopback(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):

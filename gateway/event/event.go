@@ -32,6 +32,7 @@ const (
 	ConfigGood = "config.applied"
 	ConfigBad  = "config.rejected" // error
 	Drain      = "daemon.drain"
+	Lost       = "events.lost" // events: how many a slow reader of the stream missed before this one
 )
 
 // Sink takes events. Implementations must not block the caller: packet
