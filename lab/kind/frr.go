@@ -1,0 +1,313 @@
+package kind
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"gwlab/gateway/config"
+	"gwlab/topologies"
+)
+
+const (
+	frrDir   = "/run/frr" // where vtysh looks when it is not told
+	frrOwner = "frr:frr"
+)
+
+func planFRR(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, error) {
+	cfg, err := Config(t, n)
+	if err != nil {
+		return Spec{}, err
+	}
+	install := "apt-get install frr"
+	return Spec{
+		Sysctls: forwarding(),
+		Files: []File{
+			{Path: frrDir, Mode: fs.ModeDir | 0o755, Owner: frrOwner},
+			text(frrDir+"/zebra.conf", frrOwner, zebraConf(n.Name)...),
+			text(frrDir+"/bfdd.conf", frrOwner, bfddConf(n.Name, cfg)...),
+			text(frrDir+"/bgpd.conf", frrOwner, bgpdConf(n.Name, cfg)...),
+			text(frrDir+"/vtysh.conf", frrOwner, "no service integrated-vtysh-config"),
+		},
+		Processes: []Process{
+			// As Debian's own: a netlink buffer that a full table does not overrun.
+			frrDaemon("zebra", b.Zebra, frrDir+"/zserv.api", "-s", "90000000"),
+			frrDaemon("bfdd", b.Bfdd, frrDir+"/bfdd.vty", "--bfdctl", frrDir+"/bfdd.sock"),
+			frrDaemon("bgpd", b.Bgpd, frrDir+"/bgpd.vty"),
+		},
+		Daemon: "bgpd",
+		Needs: []Need{
+			{"zebra", b.Zebra, install}, {"bfdd", b.Bfdd, install}, {"bgpd", b.Bgpd, install}, {"vtysh", b.Vtysh, install},
+		},
+		Ready: frrReady(b.Vtysh, cfg),
+	}, nil
+}
+
+// frrDaemon is one of FRR's daemons, in the foreground and without the TCP
+// port of its terminal, which all daemons of a name would share.
+func frrDaemon(name, binary, socket string, more ...string) Process {
+	at := frrDir + "/" + name
+	argv := []string{binary, "-f", at + ".conf", "-i", at + ".pid", "-z", frrDir + "/zserv.api", "--vty_socket", frrDir,
+		"-u", "frr", "-g", "frr", "-P", "0", "--log", "stdout", "--log-level", "notifications"}
+	return Process{Name: name, Argv: append(argv, more...), Restart: true, Socket: socket}
+}
+
+// zebraConf keeps routes out of kernel nexthop groups: FRR 8.4 leaves such a
+// group short of a member after a link has flapped.
+func zebraConf(name string) []string {
+	return []string{"hostname " + name, "no zebra nexthop kernel enable", "zebra work-queue 0"}
+}
+
+func bfddConf(name string, c config.Config) []string {
+	out := []string{"hostname " + name, "bfd"}
+	seen := map[string]bool{}
+	for _, n := range c.Neighbors {
+		if n.BFD.Off || seen[bfdProfile(n.BFD)] {
+			continue
+		}
+		seen[bfdProfile(n.BFD)] = true
+		ms := n.BFD.Interval.Milliseconds()
+		out = append(out,
+			" profile "+bfdProfile(n.BFD),
+			fmt.Sprintf("  detect-multiplier %d", n.BFD.Multiplier),
+			fmt.Sprintf("  receive-interval %d", ms),
+			fmt.Sprintf("  transmit-interval %d", ms),
+			" exit")
+	}
+	return append(out, "exit")
+}
+
+func bfdProfile(b config.BFD) string {
+	return fmt.Sprintf("every-%dms-%d-times", b.Interval.Milliseconds(), b.Multiplier)
+}
+
+// bgpdConf is the BGP daemon's configuration, with its delays taken out.
+func bgpdConf(name string, c config.Config) []string {
+	out := []string{
+		"hostname " + name,
+		"bgp route-map delay-timer 0",
+		fmt.Sprintf("router bgp %d", c.ASN),
+		" bgp router-id " + c.RouterID.String(),
+		" no bgp ebgp-requires-policy",
+		" no bgp default ipv4-unicast",
+		" no bgp network import-check",
+		" no bgp suppress-duplicates",
+		" bgp bestpath as-path multipath-relax",
+		" bgp fast-convergence",
+		" coalesce-time 0",
+		fmt.Sprintf(" timers bgp %d %d", int(c.BGP.Keepalive.Seconds()), int(c.BGP.HoldTime.Seconds())),
+	}
+	if gr := c.BGP.GracefulRestart; gr.Off {
+		out = append(out, " bgp graceful-restart-disable")
+	} else {
+		out = append(out,
+			" bgp graceful-restart",
+			" bgp graceful-restart preserve-fw-state",
+			fmt.Sprintf(" bgp graceful-restart restart-time %d", seconds(gr.RestartTime)),
+			fmt.Sprintf(" bgp graceful-restart select-defer-time %d", seconds(gr.SelectionDeferral)))
+	}
+	for _, n := range c.Neighbors {
+		out = append(out, frrNeighbor(c, n)...)
+	}
+	for _, family := range topologies.Families() {
+		out = append(out, frrFamily(c, family)...)
+	}
+	out = append(out, "exit")
+	for i, n := range c.Neighbors {
+		out = append(out, frrFilter(c, n, "in", i, n.Import)...)
+		out = append(out, frrFilter(c, n, "out", i, n.Export)...)
+	}
+	return out
+}
+
+func frrNeighbor(c config.Config, n config.Neighbor) []string {
+	at := " neighbor " + n.Address.String()
+	out := []string{
+		fmt.Sprintf("%s remote-as %d", at, n.ASN),
+		at + " description " + n.Name,
+		fmt.Sprintf("%s timers connect %d", at, seconds(c.BGP.ConnectRetry)),
+		at + " advertisement-interval 0",
+	}
+	if n.LocalAddress.IsValid() {
+		out = append(out, at+" update-source "+n.LocalAddress.String())
+	}
+	if n.Password != "" {
+		out = append(out, at+" password "+n.Password)
+	}
+	if n.TTLSecurity {
+		out = append(out, at+" ttl-security hops 1")
+	}
+	if n.Passive {
+		out = append(out, at+" passive")
+	}
+	if !n.BFD.Off {
+		out = append(out, at+" bfd", at+" bfd profile "+bfdProfile(n.BFD))
+	}
+	return out
+}
+
+// frrFamily is the address family's block.
+func frrFamily(c config.Config, family string) []string {
+	out := []string{" address-family " + family + " unicast"}
+	for _, n := range c.Networks {
+		if familyName(n.Prefix.Addr()) != family {
+			continue
+		}
+		for _, p := range expand(n) {
+			out = append(out, "  network "+p.String())
+		}
+	}
+	out = append(out,
+		fmt.Sprintf("  maximum-paths %d", c.BGP.Multipath),
+		fmt.Sprintf("  maximum-paths ibgp %d", c.BGP.Multipath))
+	for i, n := range c.Neighbors {
+		if familyName(n.Address) != family {
+			continue
+		}
+		at := "  neighbor " + n.Address.String()
+		out = append(out, at+" activate")
+		if n.NextHopSelf {
+			out = append(out, at+" next-hop-self")
+		}
+		if !accepting(n.Import) {
+			out = append(out, fmt.Sprintf("%s route-map in-%d in", at, i))
+		}
+		if !accepting(n.Export) {
+			out = append(out, fmt.Sprintf("%s route-map out-%d out", at, i))
+		}
+		if n.MaxPrefixes > 0 {
+			out = append(out, fmt.Sprintf("%s maximum-prefix %d", at, n.MaxPrefixes))
+		}
+	}
+	return append(out, " exit-address-family")
+}
+
+// accepting reports whether a filter lets everything pass unchanged.
+func accepting(f config.Filter) bool {
+	return f.Prefixes == nil && f.LocalPref == 0 && f.Prepend == 0 && !f.MEDSet && len(f.Communities) == 0
+}
+
+// frrFilter is the prefix list and the route map of one filter.
+func frrFilter(c config.Config, n config.Neighbor, direction string, i int, f config.Filter) []string {
+	if accepting(f) {
+		return nil
+	}
+	name := fmt.Sprintf("%s-%d", direction, i)
+	ip := "ip"
+	if n.Address.Is6() {
+		ip = "ipv6"
+	}
+	var out []string
+	for j, r := range f.Prefixes {
+		line := fmt.Sprintf("%s prefix-list %s seq %d permit %s", ip, name, 5*(j+1), r.Prefix)
+		ge, le := bounds(r)
+		if ge > r.Prefix.Bits() {
+			line += fmt.Sprintf(" ge %d", ge)
+		}
+		if le > r.Prefix.Bits() && le < r.Prefix.Addr().BitLen() || le > ge {
+			line += fmt.Sprintf(" le %d", le)
+		}
+		out = append(out, line)
+	}
+	if f.Prefixes != nil && len(f.Prefixes) == 0 {
+		return append(out, "route-map "+name+" deny 10", "exit")
+	}
+	out = append(out, "route-map "+name+" permit 10")
+	if f.Prefixes != nil {
+		out = append(out, fmt.Sprintf(" match %s address prefix-list %s", ip, name))
+	}
+	if f.LocalPref != 0 {
+		out = append(out, fmt.Sprintf(" set local-preference %d", f.LocalPref))
+	}
+	if f.Prepend > 0 {
+		out = append(out, " set as-path prepend"+strings.Repeat(fmt.Sprintf(" %d", c.ASN), f.Prepend))
+	}
+	if f.MEDSet {
+		out = append(out, fmt.Sprintf(" set metric %d", f.MED))
+	}
+	for _, community := range f.Communities {
+		out = append(out, fmt.Sprintf(" set community %d:%d additive", community>>16, community&0xffff))
+	}
+	return append(out, "exit")
+}
+
+// frrReady asks bgpd and bfdd for the sessions of the configuration.
+func frrReady(vtysh string, c config.Config) func(context.Context, Access) ([]string, error) {
+	return func(ctx context.Context, in Access) ([]string, error) {
+		out, err := in.Run(ctx, vtysh, "--vty_socket", frrDir, "-c", "show bgp summary json")
+		if err != nil {
+			return nil, fmt.Errorf("ask bgpd: %w", err)
+		}
+		bgp, err := frrSessions(out)
+		if err != nil {
+			return nil, err
+		}
+		out, err = in.Run(ctx, vtysh, "--vty_socket", frrDir, "-c", "show bfd peers json")
+		if err != nil {
+			return nil, fmt.Errorf("ask bfdd: %w", err)
+		}
+		bfd, err := frrPeers(out)
+		if err != nil {
+			return nil, err
+		}
+		return missing(c, bgp, "Established", bfd, "up"), nil
+	}
+}
+
+// frrSessions reads the states of "show bgp summary json", by address.
+func frrSessions(out []byte) (map[string]string, error) {
+	var families map[string]json.RawMessage
+	if err := json.Unmarshal(out, &families); err != nil {
+		return nil, fmt.Errorf("read bgpd's summary: %w", err)
+	}
+	states := map[string]string{}
+	for _, raw := range families {
+		var family struct {
+			Peers map[string]struct{ State string } `json:"peers"`
+		}
+		if err := json.Unmarshal(raw, &family); err != nil {
+			return nil, fmt.Errorf("read bgpd's summary: %w", err)
+		}
+		for address, peer := range family.Peers {
+			states[address] = peer.State
+		}
+	}
+	return states, nil
+}
+
+// frrPeers reads the states of "show bfd peers json", by address.
+func frrPeers(out []byte) (map[string]string, error) {
+	var peers []struct{ Peer, Status string }
+	if err := json.Unmarshal(out, &peers); err != nil {
+		return nil, fmt.Errorf("read bfdd's peers: %w", err)
+	}
+	states := map[string]string{}
+	for _, p := range peers {
+		states[p.Peer] = p.Status
+	}
+	return states, nil
+}
+
+// missing lists the sessions of a configuration that are not up, given the
+// states a daemon reports by address and its word for up.
+func missing(c config.Config, bgp map[string]string, bgpUp string, bfd map[string]string, bfdUp string) []string {
+	pending := []string{}
+	for _, n := range c.Neighbors {
+		if state := bgp[n.Address.String()]; state != bgpUp {
+			pending = append(pending, fmt.Sprintf("bgp %s: %s", n.Name, orUnknown(state)))
+		}
+		if state := bfd[n.Address.String()]; state != bfdUp && !n.BFD.Off {
+			pending = append(pending, fmt.Sprintf("bfd %s: %s", n.Name, orUnknown(state)))
+		}
+	}
+	return pending
+}
+
+func orUnknown(state string) string {
+	if state == "" {
+		return "not started"
+	}
+	return state
+}
