@@ -15,7 +15,7 @@ import (
 const samplesMagic = "gwlab-samples\x001"
 
 // maxPackets bounds what one flow of a sample stream may claim to hold.
-const maxPackets = 1 << 28
+const maxPackets = 1 << 25
 
 // ErrSamples marks a sample stream that is not one, or not whole.
 var ErrSamples = errors.New("not a whole sample file")
@@ -186,7 +186,9 @@ func (d *decoder) flow(byID map[uint16]*Flow) error {
 			received = append(received, last+delay)
 		}
 	}
-	n = d.unsigned()
+	if n = d.unsigned(); n > maxPackets {
+		return fmt.Errorf("flow %d claims %d duplicates", id, n)
+	}
 	var duplicated []int64
 	last = 0
 	for i := uint64(0); i < n && d.err == nil; i++ {
