@@ -24,9 +24,16 @@ import (
 
 const childEnv = "GWLAB_PROBE_TEST_CHILD"
 
-// TestMain lets the test binary be the probe process.
+// TestMain lets the test binary be the probe process, or one that runs it.
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "1" {
+	switch {
+	case os.Getenv(childEnv) == "1":
+	case os.Getenv(parentEnv) != "":
+		if err := parent(os.Getenv(parentEnv)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
+	default:
 		os.Exit(m.Run())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -103,6 +110,17 @@ func up(host int) error {
 		}
 	}
 	return netlink.LinkSetUp(v0)
+}
+
+func setLink(up bool) error {
+	v0, err := netlink.LinkByName("v0")
+	if err != nil {
+		return err
+	}
+	if up {
+		return netlink.LinkSetUp(v0)
+	}
+	return netlink.LinkSetDown(v0)
 }
 
 func must(t *testing.T, err error) {
@@ -189,11 +207,7 @@ func TestIdlePathLosesNothing(t *testing.T) {
 	n := newBench(t)
 	s, err := Start(t.Context(), options(t, n.flows(5, time.Millisecond)))
 	must(t, err)
-	for p := range s.Progress() {
-		if p[0].Sent > 1000 {
-			break
-		}
-	}
+	await(t, s, sentAtLeast(1000))
 	flows, health, err := s.Stop(t.Context())
 	must(t, err)
 	for _, f := range flows {
