@@ -28,6 +28,7 @@ type peer struct {
 
 	tx, rx, dropped, txErrors, transitions uint64
 	worstLate                              int64
+	excused                                bool            // this silence was given a second look
 	gaps                                   [gapsKept]int64 // ring; rx%gapsKept is the oldest
 }
 
@@ -58,8 +59,21 @@ func (p *peer) transmit(packet *Packet) bool {
 	return true
 }
 
+// excuse puts a Detection Time that ended unnoticed off by secondLook, once
+// in a silence, and reports whether it did.
+func (p *peer) excuse(now int64) bool {
+	s := p.session
+	if p.excused || s.detectAt == 0 || now-s.detectAt < ownLateness {
+		return false
+	}
+	p.excused = true
+	s.detectAt = now + secondLook
+	return true
+}
+
 // arrived books an accepted packet.
 func (p *peer) arrived(at int64) {
+	p.excused = false
 	if p.session.lastRx != 0 {
 		p.gaps[p.rx%gapsKept] = at - p.session.lastRx
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -28,6 +29,14 @@ type thread struct {
 	event     event // the one under way; here, because on the stack it would escape
 	scratch   []byte
 }
+
+// A thread that notices the end of a Detection Time later than ownLateness
+// was held up, and so may the kernel have been that had to deliver a packet.
+// It looks once more after secondLook before it believes in the silence.
+const (
+	ownLateness = int64(time.Millisecond)
+	secondLook  = int64(2 * time.Millisecond)
+)
 
 // Places in thread.fds; the listeners follow.
 const (
@@ -132,8 +141,9 @@ func (t *thread) expireTimers() {
 		if now < p.session.nextDeadline() {
 			continue
 		}
-		if late := now - p.session.nextTx; late > p.worstLate {
-			p.worstLate = late
+		p.worstLate = max(p.worstLate, now-p.session.nextTx)
+		if p.excuse(now) {
+			continue
 		}
 		t.event.kind = evTimer
 		t.step(p, now)
