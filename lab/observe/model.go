@@ -1,0 +1,187 @@
+package observe
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// model is what is known of one node's links and next hop objects: enough to
+// put names to what messages say by number.
+type model struct {
+	links    map[int]link
+	nexthops map[uint32]nexthop
+}
+
+func newModel() *model {
+	return &model{links: map[int]link{}, nexthops: map[uint32]nexthop{}}
+}
+
+// change is an event without its instant and node.
+type change struct {
+	kind, key string
+	data      map[string]string
+}
+
+func (l link) running() bool { return l.flags&unix.IFF_RUNNING != 0 }
+
+// setLink takes in a link's state and says whether it went up or down. What
+// is not running when it first appears has not gone down.
+func (m *model) setLink(l link) (change, bool) {
+	before := m.links[l.index]
+	m.links[l.index] = l
+	if l.flags&unix.IFF_LOOPBACK != 0 || before.running() == l.running() {
+		return change{}, false
+	}
+	return linkChange(l), true
+}
+
+// deleteLink takes in that a link is gone.
+func (m *model) deleteLink(index int) (change, bool) {
+	l, known := m.links[index]
+	delete(m.links, index)
+	if !known || !l.running() {
+		return change{}, false
+	}
+	return change{"link.down", l.name, map[string]string{"reason": "deleted"}}, true
+}
+
+func linkChange(l link) change {
+	if l.running() {
+		return change{kind: "link.up", key: l.name}
+	}
+	reason := "carrier"
+	if l.flags&unix.IFF_UP == 0 {
+		reason = "admin"
+	}
+	return change{"link.down", l.name, map[string]string{"reason": reason}}
+}
+
+// setNexthop takes in a next hop object or group.
+func (m *model) setNexthop(n nexthop) change {
+	m.nexthops[n.id] = n
+	return change{"nexthop.change", id(n.id), map[string]string{"via": m.describe(m.resolve(n))}}
+}
+
+func (m *model) deleteNexthop(n nexthop) change {
+	delete(m.nexthops, n.id)
+	return change{kind: "nexthop.delete", key: id(n.id)}
+}
+
+// replaceNexthops takes in a full list and returns what differs from what was
+// known: the kernel drops next hops of a dead link, and shrinks their groups,
+// without a message.
+func (m *model) replaceNexthops(list []nexthop) []change {
+	var out []change
+	now := map[uint32]nexthop{}
+	for _, n := range list {
+		now[n.id] = n
+	}
+	before := m.nexthops
+	m.nexthops = now
+	for _, key := range sorted(before) {
+		if _, kept := now[key]; !kept {
+			out = append(out, change{"nexthop.delete", id(key), map[string]string{"cause": "link"}})
+		}
+	}
+	for _, key := range sorted(now) {
+		n, was := now[key], before[key]
+		if n.hop != was.hop || n.blackhole != was.blackhole || !slices.Equal(n.group, was.group) {
+			out = append(out, change{"nexthop.change", id(key), map[string]string{"via": m.describe(m.resolve(n)), "cause": "link"}})
+		}
+	}
+	return out
+}
+
+// resolve returns the hops behind a next hop object. Members that are gone
+// carry nothing.
+func (m *model) resolve(n nexthop) []hop {
+	if len(n.group) == 0 {
+		if n.blackhole || n.hop.oif == 0 {
+			return nil
+		}
+		return []hop{n.hop}
+	}
+	var hops []hop
+	for _, member := range n.group {
+		// A group has no groups in it.
+		if one, ok := m.nexthops[member]; ok && len(one.group) == 0 {
+			hops = append(hops, m.resolve(one)...)
+		}
+	}
+	return hops
+}
+
+// hops returns the ways on of a route that the kernel uses.
+func (m *model) hops(r route) []hop {
+	list := r.hops
+	if r.next != 0 {
+		if n, known := m.nexthops[r.next]; known {
+			list = m.resolve(n)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(h hop) bool { return h.dead })
+}
+
+// describe writes hops as "198.18.0.2 dev isp1", sorted.
+func (m *model) describe(hops []hop) string {
+	var list []string
+	for _, h := range hops {
+		text := "dev " + m.name(h.oif)
+		if h.gateway.IsValid() {
+			text = h.gateway.String() + " " + text
+		}
+		list = append(list, text)
+	}
+	slices.Sort(list)
+	return strings.Join(list, ",")
+}
+
+// interfaces writes the interfaces of hops, each once, sorted.
+func (m *model) interfaces(hops []hop) string {
+	var list []string
+	for _, h := range hops {
+		list = append(list, m.name(h.oif))
+	}
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), ",")
+}
+
+func (m *model) name(index int) string {
+	if l, ok := m.links[index]; ok {
+		return l.name
+	}
+	return strconv.Itoa(index)
+}
+
+// routeChange describes a route that is told of by itself.
+func (m *model) routeChange(r route, deleted bool) change {
+	kind := "route.change"
+	if deleted {
+		kind = "route.delete"
+	}
+	data := map[string]string{"via": m.describe(m.hops(r)), "proto": strconv.Itoa(int(r.proto))}
+	if r.metric != 0 {
+		data["metric"] = strconv.FormatUint(uint64(r.metric), 10)
+	}
+	if r.table != unix.RT_TABLE_MAIN {
+		data["table"] = strconv.FormatUint(uint64(r.table), 10)
+	}
+	if r.next != 0 {
+		data["nexthop"] = id(r.next)
+	}
+	return change{kind, r.prefix.String(), data}
+}
+
+func id(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+func sorted(m map[uint32]nexthop) []uint32 {
+	keys := make([]uint32, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
