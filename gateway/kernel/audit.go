@@ -87,7 +87,7 @@ func (t *groupTable) differing(objects map[uint32]nexthop, before uint64) (mende
 		case !ok:
 			mended = append(mended, fmt.Sprintf("group %s: missing", g.want))
 			t.markLost(g)
-		case contentOf(o.members) != content(g.told):
+		case !sameContent(o.members, g.told):
 			mended = append(mended, fmt.Sprintf("group %s: was changed", g.want))
 		default:
 			continue

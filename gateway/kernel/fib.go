@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,8 +25,9 @@ const (
 	// daemons count from small numbers.
 	firstID, lastID = 0x67770001, 0x6777ffff
 	// chunkRoutes is how many routes one system call carries. Between two
-	// chunks others get their turn: a repair waits for one at most.
-	chunkRoutes = 512
+	// chunks a repair gets its turn: the kernel's own lock is taken anew for
+	// every message, and who works through many is seldom the one who waits.
+	chunkRoutes = 128
 )
 
 // Options of a Netlink. The zero value of each means its default.
@@ -61,7 +63,7 @@ func (o Options) withDefaults() Options {
 // Netlink is the FIB of the kernel. It works in the network namespace of the
 // thread that called New.
 //
-// Two locks split it, taken in this order when both are needed: routes for
+// Two locks split it, taken in this order when both are needed: routeMu for
 // the routes, held for one chunk of a bulk change; mu for the groups, held
 // for one small batch. Fail takes mu alone, on a socket of its own, so no
 // bulk change delays it. That is sound because routes only ever point at
@@ -75,6 +77,9 @@ type Netlink struct {
 	stale   map[netip.Prefix]uint32 // group ids of adopted routes nobody claimed yet
 	missing map[netip.Prefix]bool   // routes the kernel refused or lost; retried
 	audits  uint32
+
+	// repairs counts the callers of Fail and Restore: bulk changes let them pass.
+	repairs atomic.Int32
 
 	mu sync.Mutex
 	groupTable
@@ -153,15 +158,21 @@ func (n *Netlink) setDown(down map[state.NextHop]bool) (Applied, error) {
 	defer n.mu.Unlock()
 	changes := state.Diff(state.State{Down: n.down}, state.State{Down: down})
 	var groups []*group
+	var moved Applied
 	for _, h := range changes.Failed {
-		n.markDown(h, true)
-		groups = append(groups, n.using(h)...)
+		applied, err := n.fail(h)
+		if err != nil {
+			return moved, err
+		}
+		moved.Groups += applied.Groups
 	}
 	for _, h := range changes.Restored {
 		n.markDown(h, false)
 		groups = append(groups, n.using(h)...)
 	}
-	return n.tell(groups, false)
+	applied, err := n.tell(groups, false)
+	applied.Groups += moved.Groups
+	return applied, err
 }
 
 // Fail takes the next hop out of every group. Routes of a group that the
@@ -169,10 +180,8 @@ func (n *Netlink) setDown(down map[state.NextHop]bool) (Applied, error) {
 // the next Update, an empty one included, the shortest prefixes first.
 func (n *Netlink) Fail(h state.NextHop) (Applied, error) {
 	start := time.Now()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.markDown(h, true)
-	applied, err := n.tell(n.using(h), false)
+	defer n.repair()()
+	applied, err := n.fail(h)
 	applied.Took = time.Since(start)
 	if err != nil {
 		return applied, fmt.Errorf("fail next hop %s: %w", h, err)
@@ -185,8 +194,7 @@ func (n *Netlink) Fail(h state.NextHop) (Applied, error) {
 // the next Update, an empty one included.
 func (n *Netlink) Restore(h state.NextHop) (Applied, error) {
 	start := time.Now()
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	defer n.repair()()
 	n.markDown(h, false)
 	n.retry(h)
 	applied, err := n.tell(n.using(h), true)
@@ -195,6 +203,24 @@ func (n *Netlink) Restore(h state.NextHop) (Applied, error) {
 		return applied, fmt.Errorf("restore next hop %s: %w", h, err)
 	}
 	return applied, nil
+}
+
+// repair takes mu ahead of bulk changes; it returns the way to give it back.
+func (n *Netlink) repair() func() {
+	n.repairs.Add(1)
+	n.mu.Lock()
+	return func() {
+		n.mu.Unlock()
+		n.repairs.Add(-1)
+	}
+}
+
+// giveWay lets repairs that wait pass.
+func (n *Netlink) giveWay() {
+	if n.repairs.Load() > 0 {
+		n.mu.Lock()
+		n.mu.Unlock() //nolint:staticcheck // an empty section is the point: it waits its turn
+	}
 }
 
 // Down returns the next hops held dead by Set, Fail and Restore.

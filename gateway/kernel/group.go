@@ -1,11 +1,11 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -52,11 +52,19 @@ type group struct {
 	id   uint32 // never changes
 	want state.Group
 	hops map[state.NextHop]*hop
-	told []member // as last told to the kernel; nil: the kernel has no such group
+	told []member // as last told to the kernel; empty: the kernel has no such group
+	// present says that told is not empty, for those who do not hold mu.
+	present atomic.Bool
 	// lost: the kernel deleted the group, and all routes that pointed at it.
 	lost    bool
 	version uint64                // of the table, when last told
 	routes  map[netip.Prefix]bool // guarded by Netlink.routeMu
+}
+
+// set notes what the kernel's group now holds.
+func (g *group) set(members []member, version uint64) {
+	g.told, g.version = members, version
+	g.present.Store(len(members) > 0)
 }
 
 // groupTable holds hops and groups. Netlink.mu guards all of it.
@@ -146,7 +154,8 @@ func (t *groupTable) intern(want state.Group) (*group, error) {
 	members := t.members(g)
 	if id, ok := t.adopted[content(members)]; ok && len(members) > 0 {
 		delete(t.adopted, content(members))
-		g.id, g.told = id, members
+		g.id = id
+		g.set(members, t.version)
 	} else {
 		id, err := t.ids.take()
 		if err != nil {
@@ -200,128 +209,6 @@ func (t *groupTable) unblocked(hops []state.NextHop) []state.NextHop {
 		}
 	}
 	return out
-}
-
-// tell makes the kernel's groups what they shall be, all in one system call
-// if nothing goes wrong; groups that are right already are left alone unless
-// all is set. What the kernel refuses because it changed meanwhile is derived
-// anew.
-func (t *groupTable) tell(groups []*group, all bool) (Applied, error) {
-	var applied Applied
-	t.version++
-	for round := 0; ; round++ {
-		t.scratch.reset()
-		sent := t.compose(groups, all)
-		refused, err := t.fast.exec(&t.scratch)
-		if err != nil {
-			return applied, err
-		}
-		applied.NextHops += sent.settleHops(t, refused)
-		again := sent.settleGroups(t, refused)
-		applied.Groups += len(sent.groups) - len(again)
-		if len(again) == 0 {
-			return applied, nil
-		}
-		if round == tellRounds {
-			return applied, fmt.Errorf("program %d groups: %w", len(again), firstOf(refused))
-		}
-		groups, all = again, true
-	}
-}
-
-// sent is what one batch of tell carries, in its order: hops, then groups.
-type sent struct {
-	hops    []*hop
-	groups  []*group
-	members [][]member
-}
-
-func (t *groupTable) compose(groups []*group, all bool) sent {
-	var s sent
-	seen := map[*group]bool{}
-	for _, g := range groups {
-		if seen[g] || (!all && g.told != nil && slices.Equal(t.members(g), g.told)) {
-			continue
-		}
-		seen[g] = true
-		m := t.members(g)
-		for !t.ready(m, &s) {
-			m = t.members(g)
-		}
-		if len(m) == 0 {
-			t.markLost(g)
-			continue
-		}
-		s.groups, s.members = append(s.groups, g), append(s.members, m)
-	}
-	for i, g := range s.groups {
-		flags := uint16(create)
-		if g.told != nil {
-			flags = replace // refused if the kernel deleted it: then its routes are gone too
-		}
-		t.scratch.addGroup(flags, g.id, s.members[i], t.protocol)
-	}
-	return s
-}
-
-// ready adds the nexthop objects that the members still need to the batch.
-// It returns false when a link cannot carry one: the members must be derived
-// again, without those now blocked.
-func (t *groupTable) ready(members []member, s *sent) bool {
-	ok := true
-	for _, m := range members {
-		h := m.hop
-		if h.live || slices.Contains(s.hops, h) {
-			continue
-		}
-		l, err := t.linkByName(h.Interface)
-		if err != nil || !l.up {
-			t.markBlocked(h.NextHop, true)
-			ok = false
-			continue
-		}
-		h.index = l.index
-		t.scratch.addHop(h.id, h.Addr, h.index, t.protocol)
-		s.hops = append(s.hops, h)
-	}
-	return ok
-}
-
-// settleHops notes which objects the kernel took; it returns how many.
-func (s sent) settleHops(t *groupTable, refused map[int]*kernelError) int {
-	taken := 0
-	for i, h := range s.hops {
-		h.live, h.version = refused[i] == nil, t.version
-		if h.live {
-			taken++
-		}
-		t.markBlocked(h.NextHop, !h.live)
-	}
-	return taken
-}
-
-// settleGroups notes which groups the kernel took and returns the others.
-func (s sent) settleGroups(t *groupTable, refused map[int]*kernelError) (again []*group) {
-	for i, g := range s.groups {
-		switch e := refused[len(s.hops)+i]; {
-		case e == nil:
-			g.told, g.version = s.members[i], t.version
-		case errors.Is(e, unix.ENOENT):
-			t.markLost(g)
-			again = append(again, g)
-		default: // a member is gone: make all of them anew
-			for _, m := range s.members[i] {
-				m.hop.live = false
-			}
-			again = append(again, g)
-		}
-	}
-	return again
-}
-
-// markLost notes that the kernel has neither the group nor its routes.
-func (t *groupTable) markLost(g *group) {
-	g.told, g.lost, g.version = nil, true, t.version
 }
 
 // linkByName asks the kernel. It is on the way of new objects only, never of

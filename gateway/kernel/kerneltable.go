@@ -99,3 +99,11 @@ func contentOf(members []weighted) string {
 	})
 	return fmt.Sprint(sorted)
 }
+
+// sameContent is same for a kernel's group and what it was told.
+func sameContent(kernel []weighted, told []member) bool {
+	if len(kernel) == 1 && len(told) == 1 {
+		return kernel[0].id == told[0].hop.id
+	}
+	return contentOf(kernel) == content(told)
+}

@@ -74,17 +74,11 @@ func (u *update) chunk(prefixes []netip.Prefix, prepare func([]netip.Prefix) err
 // assign makes the chunk's routes desired, with their groups in the kernel.
 func (u *update) assign(prefixes []netip.Prefix) error {
 	n := u.n
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var fresh []*group
+	if err := u.prepare(prefixes); err != nil {
+		return err
+	}
 	for _, p := range prefixes {
-		g, err := u.intern(u.set[p])
-		if err != nil {
-			return err
-		}
-		if g.told == nil {
-			fresh = append(fresh, g)
-		}
+		g := u.groups[ref(u.set[p])]
 		r := n.routes[p]
 		if r == nil {
 			r = &route{told: n.stale[p]}
@@ -96,7 +90,36 @@ func (u *update) assign(prefixes []netip.Prefix) error {
 		r.group = g
 		g.routes[p] = true
 	}
-	applied, err := n.tell(fresh, false)
+	return nil
+}
+
+// prepare makes the groups that this update meets for the first time. It
+// takes mu for them alone: most chunks bring none.
+func (u *update) prepare(prefixes []netip.Prefix) error {
+	var unknown []state.Group
+	for _, p := range prefixes {
+		if _, ok := u.groups[ref(u.set[p])]; !ok {
+			u.groups[ref(u.set[p])] = nil
+			unknown = append(unknown, u.set[p])
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	u.n.mu.Lock()
+	defer u.n.mu.Unlock()
+	var fresh []*group
+	for _, want := range unknown {
+		g, err := u.n.intern(want)
+		if err != nil {
+			return err
+		}
+		u.groups[ref(want)] = g
+		if g.told == nil {
+			fresh = append(fresh, g)
+		}
+	}
+	applied, err := u.n.tell(fresh, false)
 	u.applied.Groups += applied.Groups
 	u.applied.NextHops += applied.NextHops
 	return err
@@ -123,22 +146,15 @@ type groupRef struct {
 	primaries, backups int
 }
 
-func (u *update) intern(want state.Group) (*group, error) {
-	ref := groupRef{primaries: len(want.Primary), backups: len(want.Backup)}
-	if ref.primaries > 0 {
-		ref.primary = &want.Primary[0]
+func ref(want state.Group) groupRef {
+	r := groupRef{primaries: len(want.Primary), backups: len(want.Backup)}
+	if r.primaries > 0 {
+		r.primary = &want.Primary[0]
 	}
-	if ref.backups > 0 {
-		ref.backup = &want.Backup[0]
+	if r.backups > 0 {
+		r.backup = &want.Backup[0]
 	}
-	if g := u.groups[ref]; g != nil {
-		return g, nil
-	}
-	g, err := u.n.intern(want)
-	if err == nil {
-		u.groups[ref] = g
-	}
-	return g, err
+	return r
 }
 
 // program makes the kernel's routes for these prefixes what they shall be:
@@ -176,13 +192,12 @@ func (n *Netlink) program(prefixes []netip.Prefix, applied *Applied) error {
 func (n *Netlink) send(prefixes []netip.Prefix, applied *Applied) ([]netip.Prefix, error) {
 	var b batch
 	sent := make([]netip.Prefix, 0, len(prefixes))
-	n.mu.Lock()
 	for _, p := range prefixes {
 		if n.message(&b, p) {
 			sent = append(sent, p)
 		}
 	}
-	n.mu.Unlock()
+	n.giveWay()
 	failed, err := n.bulk.exec(&b)
 	if err != nil {
 		return nil, err
@@ -213,7 +228,7 @@ func (n *Netlink) send(prefixes []netip.Prefix, applied *Applied) ([]netip.Prefi
 func (n *Netlink) message(b *batch, p netip.Prefix) bool {
 	r := n.routes[p]
 	want := uint32(0)
-	if r != nil && r.group.told != nil {
+	if r != nil && r.group.present.Load() {
 		want = r.group.id
 	}
 	switch {

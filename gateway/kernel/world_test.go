@@ -7,12 +7,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
@@ -179,16 +177,7 @@ func (w *world) golden(fib *kernel.Netlink, name string) {
 	w.t.Helper()
 	got, err := fib.Dump()
 	w.must(err)
-	file := filepath.Join("testdata", w.t.Name(), name+".golden")
-	if *update {
-		w.must(os.MkdirAll(filepath.Dir(file), 0o755))
-		w.must(os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	w.must(err)
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		w.t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
+	w.compare(name, got)
 }
 
 func hop(addr, iface string) state.NextHop {
