@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
-	"sort"
+	"slices"
+	"strings"
 	"time"
 
 	"gwlab/internal/monotime"
@@ -107,8 +109,8 @@ func (k known) judge(flows []convergence.Flow, health convergence.Health) Measur
 	for _, f := range flows {
 		outages := convergence.Outages(f, phase, time.Second)
 		if len(outages) != 1 {
-			m.Worst, m.Error = convergence.Outage{}, m.Truth
-			m.Unfit = ""
+			// A wrong number of outages is an error as large as the outage.
+			m.Worst, m.Error, m.Unfit = convergence.Outage{}, m.Truth, ""
 			return m
 		}
 		estimate, _ := outages[0].Duration()
@@ -125,15 +127,17 @@ func (k known) judge(flows []convergence.Flow, health convergence.Health) Measur
 	return m
 }
 
-// Summary of a calibration for a table: over the outages of which the tester
-// makes a statement, the errors' median and largest.
+// Summary of a calibration: over the outages of which the tester makes a
+// statement, the median and the largest error.
 type Summary struct {
 	Outages, Unfit int
 	Median, Worst  time.Duration
+	// Broken counts statements that erred by more than a packet interval.
+	Broken int
 }
 
-// Summarize returns the errors of those measured.
-func Summarize(list []Measured) Summary {
+// Summarize judges a calibration whose flows all have this packet interval.
+func Summarize(list []Measured, interval time.Duration) Summary {
 	s := Summary{Outages: len(list)}
 	var errs []time.Duration
 	for _, m := range list {
@@ -142,10 +146,34 @@ func Summarize(list []Measured) Summary {
 			continue
 		}
 		errs = append(errs, m.Error)
+		if m.Error > interval+m.Bracket {
+			s.Broken++
+		}
 	}
 	if len(errs) > 0 {
-		sort.Slice(errs, func(i, j int) bool { return errs[i] < errs[j] })
+		slices.Sort(errs)
 		s.Median, s.Worst = errs[len(errs)/2], errs[len(errs)-1]
 	}
 	return s
+}
+
+// Row is a named calibration for WriteTable.
+type Row struct {
+	Name    string
+	Summary Summary
+	Health  convergence.Health
+}
+
+// WriteTable prints calibrations as a Markdown table, times in milliseconds.
+func WriteTable(w io.Writer, rows []Row) error {
+	ms := func(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }
+	var b strings.Builder
+	b.WriteString("| load | outages | declared unfit | error median | error max | beyond one interval | sender late p99 | max | box busy |\n")
+	b.WriteString("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s | %d | %d | %s | %s | %d | %s | %s | %.0f %% |\n", r.Name, r.Summary.Outages, r.Summary.Unfit,
+			ms(r.Summary.Median), ms(r.Summary.Worst), r.Summary.Broken, ms(r.Health.P99Lateness), ms(r.Health.WorstLateness), r.Health.BusyPercent)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }

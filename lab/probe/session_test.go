@@ -65,15 +65,15 @@ func TestMainRefusesBadInput(t *testing.T) {
 
 // A port that is taken is an error that names it, and nothing is sent.
 func TestPortTaken(t *testing.T) {
-	n := newBench(t)
-	must(t, netns.Do(n.b, func() error {
-		fd, err := openReceiver(endpointsOf(t, n.flows(1, time.Millisecond)[0]).dst)
+	n := newBed(t)
+	must(t, netns.Do(n.B, func() error {
+		fd, err := openReceiver(endpointsOf(t, n.Flows(1, time.Millisecond)[0]).dst)
 		if err == nil {
 			t.Cleanup(func() { unix.Close(fd) })
 		}
 		return err
 	}))
-	_, err := Start(t.Context(), options(t, n.flows(1, time.Millisecond)))
+	_, err := Start(t.Context(), options(t, n.Flows(1, time.Millisecond)))
 	if err == nil || !strings.Contains(err.Error(), "198.18.0.2:7000: address already in use") {
 		t.Error(err)
 	}
@@ -88,9 +88,9 @@ func endpointsOf(t *testing.T, f Flow) endpoints {
 
 // The end of the context ends the probe in order: what it measured is there.
 func TestContextEnds(t *testing.T) {
-	n := newBench(t)
+	n := newBed(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	s, err := Start(ctx, options(t, n.flows(1, time.Millisecond)))
+	s, err := Start(ctx, options(t, n.Flows(1, time.Millisecond)))
 	must(t, err)
 	await(t, s, sentAtLeast(100))
 	cancel()
@@ -103,8 +103,8 @@ func TestContextEnds(t *testing.T) {
 }
 
 func TestLimitEndsTheProbe(t *testing.T) {
-	n := newBench(t)
-	o := options(t, n.flows(1, time.Millisecond))
+	n := newBed(t)
+	o := options(t, n.Flows(1, time.Millisecond))
 	o.Spec.Limit = 200 * time.Millisecond
 	s, err := Start(t.Context(), o)
 	must(t, err)
@@ -121,15 +121,15 @@ func TestLimitEndsTheProbe(t *testing.T) {
 
 // A host that has no way to send is dark: its packets count as sent and lost.
 func TestNoRouteIsAnOutage(t *testing.T) {
-	n := newBench(t)
-	flows := n.flows(1, time.Millisecond)[:1]
+	n := newBed(t)
+	flows := n.Flows(1, time.Millisecond)[:1]
 	s, err := Start(t.Context(), options(t, flows))
 	must(t, err)
 	await(t, s, sentAtLeast(100))
 	before := monotime.Now()
-	must(t, netns.Do(n.a, func() error { return setLink(false) }))
+	must(t, netns.Do(n.A, func() error { return setLink(false) }))
 	await(t, s, func(p []convergence.FlowProgress) bool { return p[0].CleanSince == 0 })
-	must(t, netns.Do(n.a, func() error { return setLink(true) }))
+	must(t, netns.Do(n.A, func() error { return setLink(true) }))
 	await(t, s, func(p []convergence.FlowProgress) bool { return p[0].CleanSince > before })
 	got, health, err := s.Stop(t.Context())
 	must(t, err)
@@ -142,8 +142,8 @@ func TestNoRouteIsAnOutage(t *testing.T) {
 // Real packets, crafted: copies, an overtaken one, one too long and one of
 // another session. None of it is a loss.
 func TestCraftedPackets(t *testing.T) {
-	n := newBench(t)
-	spec := Spec{Flows: n.flows(1, time.Millisecond)[:1], Limit: time.Second}
+	n := newBed(t)
+	spec := Spec{Flows: n.Flows(1, time.Millisecond)[:1], Limit: time.Second}
 	ends, err := spec.prepare()
 	must(t, err)
 	p, err := newTester(spec, ends)
@@ -201,11 +201,11 @@ func parent(path string) error {
 
 // Killing the program that runs a probe leaves no probe behind.
 func TestProbeDiesWithItsParent(t *testing.T) {
-	n := newBench(t)
+	n := newBed(t)
 	self, err := os.Executable()
 	must(t, err)
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), parentEnv+"="+n.a)
+	cmd.Env = append(os.Environ(), parentEnv+"="+n.A)
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
