@@ -81,7 +81,7 @@ func (s *speakerUnderTest) changed() {
 // await waits for a condition, looked at after every event.
 func (s *speakerUnderTest) await(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(10 * time.Second)
 	for {
 		s.mu.Lock()
 		ok, change := cond(), s.change
@@ -94,7 +94,7 @@ func (s *speakerUnderTest) await(t testing.TB, what string, cond func() bool) {
 		case <-limit:
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			t.Fatalf("%s: not within 20 s; status %+v, %d routes, events %+v", what, s.Status(), len(s.fib), s.events)
+			t.Fatalf("%s: not within 10 s; status %+v, %d routes, events %+v", what, s.Status(), len(s.fib), s.events)
 		}
 	}
 }
