@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gwlab/lab/cable"
+	"gwlab/lab/kind"
 	"gwlab/lab/netns"
 )
 
@@ -17,10 +18,14 @@ func (s *supervisor) build(life context.Context) error {
 	if err != nil {
 		return err
 	}
+	hosts := hostsFile(s.topology)
 	for i, n := range s.topology.Nodes {
 		one := &node{
-			lab: s.dir.lab(), model: n, plan: plans[i], dir: s.dir.nodeDir(n.Name),
-			spawner: s.spawner, emit: s.events.add,
+			lab: s.dir.lab(), model: n, spec: plans[i], dir: s.dir.nodeDir(n.Name),
+			hosts: hosts, spawner: s.spawner, emit: s.events.add,
+		}
+		if one.spec.EventSocket != "" {
+			one.daemon = newDaemon(n.Name, onHost(one.dir, one.spec.EventSocket))
 		}
 		s.nodes[n.Name] = one
 		s.ordered = append(s.ordered, one)
@@ -37,7 +42,7 @@ func (s *supervisor) build(life context.Context) error {
 	return s.bootNodes(life)
 }
 
-func (s *supervisor) makeNamespaces(life context.Context, plans []plan) error {
+func (s *supervisor) makeNamespaces(life context.Context, plans []kind.Spec) error {
 	thread := netns.NewThread()
 	defer thread.Close()
 	total := len(plans) + 1
@@ -45,11 +50,11 @@ func (s *supervisor) makeNamespaces(life context.Context, plans []plan) error {
 		if err := life.Err(); err != nil {
 			return err
 		}
-		sysctls := netns.Mute() // of the middle, which comes first
+		settings := netns.Mute() // of the middle, which comes first
 		if i > 0 {
-			sysctls = plans[i-1].sysctls
+			settings = sysctls(plans[i-1])
 		}
-		if err := thread.Create(name, sysctls...); err != nil {
+		if err := thread.Create(name, settings...); err != nil {
 			return err
 		}
 		s.step("namespaces", i+1, total, name)
@@ -72,8 +77,8 @@ func (s *supervisor) makeLinks(life context.Context) error {
 	return nil
 }
 
-// atOnce bounds how many nodes start together: forking is done by one thread.
-const atOnce = 4
+// atOnce bounds how many nodes start, or are asked how they are, together.
+const atOnce = 16
 
 func (s *supervisor) bootNodes(life context.Context) error {
 	g, ctx := errgroup.WithContext(life)

@@ -15,8 +15,20 @@ import (
 	"gwlab/reports/convergence"
 )
 
-// daemon is a gatewayd of a node, reached by its socket through the node's
-// directory.
+// dialNode connects to a unix socket of a node by its path on the host. That
+// may be longer than a socket address can hold, so the socket is found
+// through its open directory.
+func dialNode(ctx context.Context, path string) (net.Conn, error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("find socket: %w", err)
+	}
+	defer dir.Close() //nolint:errcheck // opened for its place only
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)))
+}
+
+// daemon is a gatewayd of a node.
 type daemon struct {
 	node   string
 	client *http.Client
@@ -41,18 +53,9 @@ type daemonStatus struct {
 	} `json:"bfd"`
 }
 
-// newDaemon takes the socket's path on the host. The path may be longer than
-// a socket address can hold, so it is dialled through its open directory.
+// newDaemon takes the socket's path on the host.
 func newDaemon(node, socket string) *daemon {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		dir, err := os.Open(filepath.Dir(socket))
-		if err != nil {
-			return nil, err
-		}
-		defer dir.Close() //nolint:errcheck // opened for its place only
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(socket)))
-	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialNode(ctx, socket) }
 	return &daemon{node, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 

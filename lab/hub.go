@@ -46,6 +46,13 @@ func (h *hub) after(n int) (events []convergence.Event, next int, more <-chan st
 	return h.events[n-h.first:], h.first + len(h.events), h.more
 }
 
+// next is closed when another event is added.
+func (h *hub) next() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.more
+}
+
 // watch calls fn for every event, old ones first, until ctx ends or fn errs.
 func (h *hub) watch(ctx context.Context, fn func([]convergence.Event) error) error {
 	n := 0

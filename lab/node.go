@@ -4,29 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 
 	"gwlab/fault"
 	"gwlab/internal/monotime"
+	"gwlab/lab/kind"
 	"gwlab/lab/netns"
 	"gwlab/lab/proc"
 	"gwlab/reports/convergence"
 	"gwlab/topologies"
 )
 
-// node is a running node of the lab: its plan, and what runs of it.
+// node is a node of the lab: what it is to be, and what runs of it.
 type node struct {
 	lab     string
 	model   *topologies.Node
-	plan    plan
+	spec    kind.Spec
 	dir     string // on the host
+	hosts   string // text of /etc/hosts
 	spawner *proc.Spawner
 	emit    func(...convergence.Event)
+	daemon  *daemon // nil when the node runs no gatewayd
 
 	mu        sync.Mutex // one act on a node at a time
 	sandbox   *proc.Sandbox
-	processes []*proc.Process // as the plan's
+	processes []*proc.Process // as the spec's
 	off       bool
 	closed    bool // the lab is going down: nothing starts any more
 }
@@ -46,27 +50,46 @@ func (n *node) bootLocked(ctx context.Context) error {
 	if n.closed {
 		return errGoingDown
 	}
-	if err := n.plan.configure(n.namespace()); err != nil {
+	if err := configure(n.namespace(), n.model, n.spec); err != nil {
 		return fmt.Errorf("configure node %s: %w", n.model.Name, err)
 	}
-	if len(n.plan.processes) == 0 {
+	if len(n.spec.Processes) == 0 {
 		return nil
+	}
+	if err := writeFiles(n.dir, n.spec.Files); err != nil {
+		return fmt.Errorf("configure node %s: %w", n.model.Name, err)
 	}
 	sb, err := n.spawner.Start(ctx, proc.Config{
 		Lab: n.lab, Node: n.model.Name, Namespace: n.namespace(), Dir: n.dir,
-		Hosts: n.plan.hosts, Private: n.plan.private, Init: n.plan.init,
+		Hosts: n.hosts, Init: []string{"/proc/self/exe", nodeInitArg},
 	})
 	if err != nil {
 		return err
 	}
 	n.sandbox, n.processes = sb, nil
-	for _, c := range n.plan.processes {
-		p, err := sb.Launch(ctx, c, n.changed)
+	if err := n.launchAll(ctx); err != nil {
+		n.sandbox, n.processes = nil, nil
+		return errors.Join(err, sb.Kill())
+	}
+	return nil
+}
+
+// launchAll starts the node's processes in order, each once the one before
+// it can be used.
+func (n *node) launchAll(ctx context.Context) error {
+	for i, c := range n.spec.Processes {
+		p, err := n.sandbox.Launch(ctx, proc.Command{Name: c.Name, Argv: c.Argv, Env: c.Env, Restart: c.Restart}, n.changed)
 		if err != nil {
-			n.sandbox, n.processes = nil, nil
-			return errors.Join(err, sb.Kill())
+			return err
 		}
 		n.processes = append(n.processes, p)
+		if c.Socket == "" || i == len(n.spec.Processes)-1 {
+			continue
+		}
+		if err := n.awaitSocket(ctx, c.Socket); err != nil {
+			return fmt.Errorf("wait for %s of %s on %s (see %s): %w",
+				c.Socket, c.Name, n.model.Name, filepath.Join(n.dir, c.Name+".log"), err)
+		}
 	}
 	return nil
 }
@@ -167,15 +190,15 @@ func (n *node) powerOn(ctx context.Context, l *links) (fault.Effect, error) {
 
 // process finds a process by its name; mu is held.
 func (n *node) process(name string) (*proc.Process, error) {
-	if n.sandbox == nil && len(n.plan.processes) > 0 {
+	if n.sandbox == nil && len(n.spec.Processes) > 0 {
 		return nil, fmt.Errorf("node %s is powered off", n.model.Name)
 	}
 	var names []string
 	for i, p := range n.processes {
-		if n.plan.processes[i].Name == name {
+		if n.spec.Processes[i].Name == name {
 			return p, nil
 		}
-		names = append(names, n.plan.processes[i].Name)
+		names = append(names, n.spec.Processes[i].Name)
 	}
 	if len(names) == 0 {
 		return nil, fmt.Errorf("no process %q on node %s: it runs none", name, n.model.Name)

@@ -43,7 +43,7 @@ func (s *supervisor) status(ctx context.Context) (Status, error) {
 		}
 		out.Links = append(out.Links, ls)
 	}
-	out.Pending = s.pending(ctx)
+	out.Pending, _ = pending(ctx, s.ordered)
 	out.Ready = len(out.Pending) == 0
 	return out, nil
 }

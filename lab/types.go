@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gwlab/fault"
+	"gwlab/lab/kind"
 	"gwlab/lab/proc"
 	"gwlab/topologies"
 )
@@ -14,7 +15,7 @@ type UpOptions struct {
 	Topology *topologies.Topology
 	// Name of the lab; default the topology's.
 	Name     string
-	Binaries any
+	Binaries kind.Binaries
 	// Owned ties the lab's life to this process: it goes when the returned
 	// Lab is closed or the process dies, until Release.
 	Owned bool

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gwlab/lab/kind"
 	"gwlab/lab/netns"
 	"gwlab/lab/proc"
 	"gwlab/topologies"
@@ -39,6 +40,10 @@ func Up(ctx context.Context, o UpOptions, progress func(Progress)) (*Lab, error)
 	}
 	if o.Name == "" && o.Topology != nil {
 		o.Name = o.Topology.Name
+	}
+	var err error
+	if o.Binaries, err = absolute(o.Binaries); err != nil {
+		return nil, fmt.Errorf("find gatewayd: %w", err)
 	}
 	if err := o.check(); err != nil {
 		return nil, err
@@ -79,6 +84,15 @@ func (o UpOptions) check() error {
 	}
 	_, err := planAll(o.Topology, o.Binaries)
 	return err
+}
+
+// absolute makes paths independent of the directory they were given in.
+func absolute(b kind.Binaries) (kind.Binaries, error) {
+	var err error
+	if strings.Contains(b.Gatewayd, "/") {
+		b.Gatewayd, err = filepath.Abs(b.Gatewayd)
+	}
+	return b, err
 }
 
 // starter is what Up holds of the supervisor it started.

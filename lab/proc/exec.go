@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -48,11 +47,7 @@ func Exec(ctx context.Context, t Target, argv []string, stdio Stdio) (int, error
 		cmd.SysProcAttr = &syscall.SysProcAttr{Foreground: true, Ctty: tty}
 	}
 	started := make(chan error, 1)
-	go func() {
-		// The thread keeps the node's namespaces and ends with the goroutine.
-		runtime.LockOSThread()
-		started <- startInside(cmd, into)
-	}()
+	onThread(func() { started <- startInside(cmd, into) })
 	if err := <-started; err != nil {
 		return 0, fmt.Errorf("exec on %s: %w", t.Node, err)
 	}

@@ -21,10 +21,9 @@ type setup struct {
 	Hostname string `json:"hostname"`
 	// Run, Hosts and Resolv are paths on the host that become /run,
 	// /etc/hosts and /etc/resolv.conf of the node.
-	Run    string            `json:"run"`
-	Hosts  string            `json:"hosts"`
-	Resolv string            `json:"resolv"`
-	Binds  map[string]string `json:"binds"` // path in the node → path on the host
+	Run    string `json:"run"`
+	Hosts  string `json:"hosts"`
+	Resolv string `json:"resolv"`
 }
 
 // NodeInit is PID 1 of a node's sandbox, started as "node-init". It makes the
@@ -90,11 +89,6 @@ func prepare(s setup) error {
 	}
 	if err := forgetNamespaces(); err != nil {
 		return err
-	}
-	for inside, outside := range s.Binds {
-		if err := bind(outside, inside); err != nil {
-			return err
-		}
 	}
 	for inside, outside := range map[string]string{"/etc/hosts": s.Hosts, "/etc/resolv.conf": s.Resolv} {
 		target, err := filepath.EvalSymlinks(inside)

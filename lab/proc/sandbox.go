@@ -30,8 +30,6 @@ type Config struct {
 	Dir string
 	// Hosts is the text of the node's /etc/hosts.
 	Hosts string
-	// Private are directories of the node that are its own, empty at first.
-	Private []string
 	// Init is the command that ends in NodeInit: the program and its first
 	// arguments.
 	Init []string
@@ -149,7 +147,6 @@ func writeNodeFiles(cfg Config) (setup, error) {
 		Run:      filepath.Join(cfg.Dir, "run"),
 		Hosts:    filepath.Join(cfg.Dir, "hosts"),
 		Resolv:   filepath.Join(cfg.Dir, "resolv.conf"),
-		Binds:    make(map[string]string),
 	}
 	// /run/lock is what /var/lock points at on Debian.
 	if err := os.MkdirAll(filepath.Join(s.Run, "lock"), 0o755); err != nil {
@@ -160,15 +157,6 @@ func writeNodeFiles(cfg Config) (setup, error) {
 	}
 	if err := os.WriteFile(s.Resolv, nil, 0o644); err != nil {
 		return s, fmt.Errorf("write resolv.conf of node: %w", err)
-	}
-	for _, dir := range cfg.Private {
-		outside := filepath.Join(cfg.Dir, "private", dir)
-		if err := os.MkdirAll(outside, 0o755); err != nil {
-			return s, fmt.Errorf("make private directory of node: %w", err)
-		}
-		if _, err := os.Stat(dir); err == nil {
-			s.Binds[dir] = outside
-		}
 	}
 	return s, nil
 }

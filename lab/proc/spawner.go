@@ -45,14 +45,26 @@ func NewSpawner() *Spawner {
 // brought back to its own namespaces; nothing may be forked from it then.
 func (s *Spawner) Run(ctx context.Context) error {
 	result := make(chan error, 1)
-	go func() {
-		// Never unlocked: the thread ends with this goroutine, together
-		// with the namespaces it may be in.
-		runtime.LockOSThread()
+	onThread(func() {
 		defer close(s.done)
 		result <- s.loop(ctx)
-	}()
+	})
 	return <-result
+}
+
+// onThread runs fn in a goroutine on a thread of its own, which ends with it
+// and with whatever namespaces it is in. The process's first thread will not
+// do: the runtime keeps it, and /proc/PID shows its namespaces.
+func onThread(fn func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			onThread(fn) // cannot come here while this goroutine has the thread
+			runtime.UnlockOSThread()
+			return
+		}
+		fn()
+	}()
 }
 
 func (s *Spawner) loop(ctx context.Context) error {
