@@ -21,6 +21,14 @@ const receiveBuffer = 32 << 20
 // looked up.
 const batchSize = 256
 
+// Once crowd routes are gathered, and no link has moved of late, reading
+// pauses: the buffer holds what comes, and waking for each message would cost
+// more than all else. An event amid such a crowd is stamped late by up to a pause.
+const (
+	crowd = 32
+	pause = 250 * time.Microsecond
+)
+
 // recheckAfter are the delays after a link event at which the kernel's state
 // is compared again: what it does by itself about a dead link comes shortly
 // after the link's own message, and without one.
@@ -109,6 +117,12 @@ func (n *node) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = n.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	for ctx.Err() == nil {
+		if n.changed.count+n.deleted.count >= crowd && len(n.rechecks) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+		}
 		if err := n.await(ctx); err != nil {
 			return fmt.Errorf("watch node %s: %w", n.name, err)
 		}
