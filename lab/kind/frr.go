@@ -21,6 +21,9 @@ func planFRR(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, erro
 	if err != nil {
 		return Spec{}, err
 	}
+	if err := frrCan(cfg); err != nil {
+		return Spec{}, err
+	}
 	install := "apt-get install frr"
 	return Spec{
 		Sysctls: forwarding(),
@@ -43,6 +46,16 @@ func planFRR(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, erro
 		},
 		Ready: frrReady(b.Vtysh, cfg),
 	}, nil
+}
+
+// frrCan refuses what FRR does in a way nobody else understands.
+func frrCan(c config.Config) error {
+	for _, n := range c.Neighbors {
+		if n.TTLSecurity && !n.BFD.Off && n.ASN != c.ASN {
+			return fmt.Errorf("neighbor %s: with ttl-security FRR speaks multihop BFD (RFC 5883) to an eBGP neighbour, which answers single hop: write bfd: off, or ttl-security: false", n.Name)
+		}
+	}
+	return nil
 }
 
 // frrDaemon is one of FRR's daemons, in the foreground and without the TCP

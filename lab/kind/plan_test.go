@@ -175,6 +175,22 @@ func TestPlanRefusesAProcessOfTheKindsName(t *testing.T) {
 	}
 }
 
+func TestPlanRefusesWhatFRRCannot(t *testing.T) {
+	topo := parse(t, `
+  nodes:
+    a: {kind: frr, asn: 65001}
+    b: {kind: bird, asn: 65002, bgp: {ttl-security: true}}
+  links: [{endpoints: ["a:b", "b:a"]}]
+`)
+	_, err := Plan(topo, topo.Node("a"), DefaultBinaries())
+	if want := "plan node a: neighbor b/ipv4: with ttl-security FRR speaks multihop BFD (RFC 5883)"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Plan(topo, topo.Node("b"), DefaultBinaries()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMissingProgram(t *testing.T) {
 	b := DefaultBinaries()
 	b.Bird = "/nonexistent/bird"
