@@ -30,8 +30,9 @@ type Deps struct {
 	Log  *slog.Logger // nil means silence
 
 	// Seams for tests; nil means the real ones.
-	check func(context.Context, config.Config) error
-	build builder
+	capable func(config.Config) error
+	free    func(context.Context, config.Config) error
+	build   builder
 }
 
 // Daemon is one gateway. Make one with New.
@@ -57,7 +58,7 @@ func New(cfg config.Config, deps Deps) *Daemon {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	if deps.build == nil {
-		deps.check, deps.build = checkMachine, buildParts
+		deps.capable, deps.free, deps.build = checkCapabilities, checkPort, buildParts
 	}
 	bus := event.NewBus(historyLength)
 	return &Daemon{deps: deps, log: deps.Log, bus: bus, meter: newMeter(bus), cfg: cfg, start: monotime.Now()}
@@ -69,12 +70,15 @@ func New(cfg config.Config, deps Deps) *Daemon {
 // forwarding, for the next start to adopt.
 func (d *Daemon) Run(ctx context.Context) error {
 	cfg := d.config()
+	if err := d.deps.capable(cfg); err != nil {
+		return err
+	}
 	socket, err := listenSocket(ctx, cfg.Socket)
 	if err != nil {
 		return err
 	}
 	defer socket.Close() //nolint:errcheck // closed already when all went well
-	if err := d.deps.check(ctx, cfg); err != nil {
+	if err := d.deps.free(ctx, cfg); err != nil {
 		return err
 	}
 	listeners := map[net.Listener]http.Handler{}

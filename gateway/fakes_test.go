@@ -147,7 +147,8 @@ func (r *running) wait() error {
 func startFake(t *testing.T, cfg config.Config, deps Deps) *running {
 	t.Helper()
 	f := newFake()
-	deps.check = func(context.Context, config.Config) error { return nil }
+	deps.capable = func(config.Config) error { return nil }
+	deps.free = func(context.Context, config.Config) error { return nil }
 	deps.build = func(_ config.Config, _ *Daemon, restarting bool) (parts, error) {
 		if restarting {
 			f.called("restarting")

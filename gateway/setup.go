@@ -44,7 +44,7 @@ const (
 	gcPercent = 200
 )
 
-// tuneRuntime is for the process as a whole: only Run of a real daemon calls it.
+// tuneRuntime is for the process as a whole: only a real daemon's parts call it.
 func tuneRuntime() {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < minProcs {
 		runtime.GOMAXPROCS(minProcs)
@@ -54,18 +54,9 @@ func tuneRuntime() {
 	}
 }
 
-// checkMachine finds what would stop the parts, before any of them is made.
-func checkMachine(ctx context.Context, cfg config.Config) error {
-	if err := checkCapabilities(cfg.BGP.Port); err != nil {
-		return err
-	}
-	tuneRuntime()
-	return checkPort(ctx, cfg.BGP.Port)
-}
-
 // checkCapabilities refuses to start without what every part needs. Missing
 // CAP_SYS_NICE is no error: BFD runs without real time then, and says so.
-func checkCapabilities(port int) error {
+func checkCapabilities(cfg config.Config) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
@@ -75,7 +66,7 @@ func checkCapabilities(port int) error {
 		name string
 		bit  int
 	}{{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN}, {"CAP_NET_RAW", unix.CAP_NET_RAW}}
-	if port < unprivilegedPorts() {
+	if cfg.BGP.Port < unprivilegedPorts() {
 		need = append(need, struct {
 			name string
 			bit  int
@@ -106,7 +97,8 @@ func unprivilegedPorts() int {
 }
 
 // checkPort finds another BGP daemon before anything of the kernel is touched.
-func checkPort(ctx context.Context, port int) error {
+func checkPort(ctx context.Context, cfg config.Config) error {
+	port := cfg.BGP.Port
 	for _, network := range []string{"tcp4", "tcp6"} {
 		l, err := (&net.ListenConfig{}).Listen(ctx, network, ":"+strconv.Itoa(port))
 		switch {
@@ -145,6 +137,9 @@ func listenSocket(ctx context.Context, path string) (net.Listener, error) {
 		return nil, &SetupError{What: fmt.Sprintf("gatewayd is already running%s on %s", who, path),
 			Mend: "stop it, or set another socket"}
 	case errors.Is(err, syscall.ECONNREFUSED):
+		if info, err := os.Lstat(path); err == nil && info.Mode().Type() != os.ModeSocket {
+			return nil, &SetupError{What: path + " exists and is no socket", Mend: "remove it, or set another socket"}
+		}
 		if err := os.Remove(path); err != nil {
 			return nil, setupFile("remove stale socket", err)
 		}
