@@ -19,12 +19,13 @@ import (
 var (
 	nearAddrs = []string{"10.9.0.1/24", "fd09::1/64"}
 	farAddrs  = []string{"10.9.0.2/24", "fd09::2/64"}
-	farRoutes = []string{"2001:db8:2::/48", "203.0.113.0/24"}
+	farRoutes = []string{"192.0.2.0/24", "2001:db8:2::/48", "203.0.113.0/24"}
 )
 
 // farConfig is what the tests vary at the far end.
 type farConfig struct {
 	Dir      string
+	Passive  bool // GoBGP only
 	Password string
 	GTSM     bool
 	GR       bool
@@ -108,6 +109,7 @@ router bgp 65002
 {{- end}}
  address-family ipv4 unicast
   network 203.0.113.0/24{{if .GSHUT}} route-map gshut{{end}}
+  network 192.0.2.0/24{{if .GSHUT}} route-map gshut{{end}}
   neighbor 10.9.0.1 activate
  exit-address-family
  address-family ipv6 unicast
@@ -183,7 +185,7 @@ const birdConfig = `
 router id 10.9.0.2;
 log "{{.Dir}}/bird.log" all;
 protocol device { }
-protocol static s4 { ipv4; route 203.0.113.0/24 unreachable; }
+protocol static s4 { ipv4; route 203.0.113.0/24 unreachable; route 192.0.2.0/24 unreachable; }
 protocol static s6 { ipv6; route 2001:db8:2::/48 unreachable; }
 filter ours { if source != RTS_STATIC then reject; {{if .GSHUT}}bgp_community.add((65535, 0));{{end}} accept; }
 template bgp far {

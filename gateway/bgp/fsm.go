@@ -336,7 +336,7 @@ func (f *fsm) dropAll(why *notification, now int64) {
 		f.do(actCancelDial{})
 	}
 	if up {
-		f.do(actDown{why.Error(), false})
+		f.do(actDown{"sent " + why.Error(), false})
 	}
 	f.retryLater(now)
 }

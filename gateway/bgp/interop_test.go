@@ -55,8 +55,8 @@ func TestInteropRoutesBothWaysAndPeerKilled(t *testing.T) {
 		p := pair(t, kind, farConfig{}, nil)
 		p.far.start()
 		s := p.run(t)
-		s.awaitRoutes(t, 2)
-		want := map[netip.Prefix]netip.Addr{prefix("203.0.113.0/24"): addr("10.9.0.2"), prefix("2001:db8:2::/48"): addr("fd09::2")}
+		s.awaitRoutes(t, 3)
+		want := map[netip.Prefix]netip.Addr{prefix("203.0.113.0/24"): addr("10.9.0.2"), prefix("192.0.2.0/24"): addr("10.9.0.2"), prefix("2001:db8:2::/48"): addr("fd09::2")}
 		for pfx, hop := range want {
 			if got := s.Routes()[pfx].Primary; !slices.Equal(got, []state.NextHop{{Addr: hop, Interface: "up0"}}) {
 				t.Errorf("%s via %v, want %s", pfx, got, hop)
@@ -67,7 +67,7 @@ func TestInteropRoutesBothWaysAndPeerKilled(t *testing.T) {
 		s.awaitRoutes(t, 0)
 		s.awaitEvent(t, "down", func(e PeerEvent) bool { return isDown(e) && !e.Stale })
 		p.far.start()
-		s.awaitRoutes(t, 2)
+		s.awaitRoutes(t, 3)
 		awaitLearned(t, p.far, "198.51.100.0/24", "2001:db8:1::/48")
 	})
 }
@@ -78,7 +78,7 @@ func TestInteropMD5AndGTSM(t *testing.T) {
 		p := pair(t, kind, farConfig{Password: "sesame", GTSM: true}, nil)
 		p.far.start()
 		s := p.run(t)
-		s.awaitRoutes(t, 2)
+		s.awaitRoutes(t, 3)
 		awaitLearned(t, p.far, "198.51.100.0/24", "2001:db8:1::/48")
 	})
 }
@@ -93,27 +93,46 @@ func TestInteropMD5AndGTSMInbound(t *testing.T) {
 		})
 		s := p.run(t)
 		p.far.start()
-		s.awaitRoutes(t, 2)
+		s.awaitRoutes(t, 3)
 	})
 }
 
+// RFC 4486 §3: one prefix too many ends the session and keeps it down.
 func TestInteropMaxPrefix(t *testing.T) {
+	eachDaemon(t, func(t *testing.T, kind func(*space, farConfig) daemon) {
+		p := pair(t, kind, farConfig{}, func(c *config.Config) { c.Neighbors[0].MaxPrefixes = 1 })
+		p.far.start()
+		s := p.run(t)
+		s.awaitEvent(t, "limit", func(e PeerEvent) bool {
+			return e.Peer == addr("10.9.0.2") && e.Reason == "sent Cease/Maximum Number of Prefixes Reached"
+		})
+		s.awaitRoutes(t, 1) // IPv6 is another session
+		if st := s.Status()[0]; st.Established != 1 || st.State == "Established" {
+			t.Errorf("after the limit: %+v", st)
+		}
+	})
+}
+
+// Policy alone re-evaluates what was received, without a reset.
+func TestInteropPolicyChange(t *testing.T) {
 	eachDaemon(t, func(t *testing.T, kind func(*space, farConfig) daemon) {
 		p := pair(t, kind, farConfig{}, func(c *config.Config) {
 			c.Neighbors[0].Import.Prefixes = []config.PrefixRule{}
-			c.Neighbors[1].MaxPrefixes = 1
+			c.Neighbors[1].Export.Prefixes = []config.PrefixRule{}
 		})
 		p.far.start()
 		s := p.run(t)
-		s.awaitRoutes(t, 1) // v6; v4 is received and refused by policy
-		s.await(t, "v4 received", func() bool { return len(s.events) >= 2 })
+		s.await(t, "both synced", func() bool { return count(s.events, isUp) == 2 && len(s.fib) == 1 })
+		awaitLearned(t, p.far, "198.51.100.0/24")
 		cfg := p.cfg
 		cfg.Neighbors = slices.Clone(cfg.Neighbors)
-		cfg.Neighbors[0].Import.Prefixes = nil
+		cfg.Neighbors[0].Import.Prefixes, cfg.Neighbors[1].Export.Prefixes = nil, nil
+		cfg.Neighbors[0].Export.Prefixes = []config.PrefixRule{}
 		if err := s.Configure(cfg); err != nil {
 			t.Fatal(err)
 		}
-		s.awaitRoutes(t, 2) // policy alone: no reset
+		s.awaitRoutes(t, 3)
+		awaitLearned(t, p.far, "2001:db8:1::/48")
 		if n := s.Status()[0].Established; n != 1 {
 			t.Errorf("established %d times, want 1", n)
 		}
@@ -126,18 +145,18 @@ func TestInteropGracefulRestartOfPeer(t *testing.T) {
 		p := pair(t, kind, farConfig{GR: true}, nil)
 		p.far.start()
 		s := p.run(t)
-		s.awaitRoutes(t, 2)
+		s.awaitRoutes(t, 3)
 		s.await(t, "both synced", func() bool { return count(s.events, isSynced) == 2 })
 		p.far.kill()
 		s.await(t, "both stale", func() bool {
 			return count(s.events, func(e PeerEvent) bool { return isDown(e) && e.Stale }) == 2
 		})
-		if n := len(s.Routes()); n != 4 {
-			t.Errorf("%d routes while the peer restarts, want 4", n)
+		if n := len(s.Routes()); n != 5 {
+			t.Errorf("%d routes while the peer restarts, want 5", n)
 		}
 		p.far.start()
 		s.await(t, "both synced again", func() bool { return count(s.events, isSynced) == 4 })
-		s.awaitRoutes(t, 2)
+		s.awaitRoutes(t, 3)
 	})
 }
 
@@ -157,7 +176,7 @@ func TestInteropGracefulShutdown(t *testing.T) {
 		p := pair(t, kind, farConfig{GSHUT: true}, nil)
 		p.far.start()
 		s := p.run(t)
-		s.awaitRoutes(t, 2)
+		s.awaitRoutes(t, 3)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.Router.mu.Lock()
@@ -176,7 +195,7 @@ func TestInteropHoldTimer(t *testing.T) {
 	p := pair(t, newBIRD, farConfig{}, func(c *config.Config) { c.BGP.HoldTime = 3 * time.Second })
 	p.far.start()
 	s := p.run(t)
-	s.awaitRoutes(t, 2)
+	s.awaitRoutes(t, 3)
 	if out, err := p.near.output("nft", "add table netdev hole; add chain netdev hole in { type filter hook ingress device up0 priority 0; policy drop; }"); err != nil {
 		t.Fatalf("nft: %v: %s", err, out)
 	}

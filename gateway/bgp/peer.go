@@ -125,7 +125,7 @@ func (p *peer) act(a action) {
 		if s := p.links[v.id]; s != nil {
 			delete(p.links, v.id)
 			s.close(v.n)
-			if v.n != nil {
+			if v.n != nil && v.n.code != bgp.BGP_ERROR_CEASE {
 				p.lastReason = "sent " + v.n.Error()
 			}
 		}

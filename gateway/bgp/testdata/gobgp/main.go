@@ -22,6 +22,7 @@ import (
 // config is what the tests vary.
 type config struct {
 	Dir      string
+	Passive  bool
 	Password string
 	GTSM     bool
 	GR       bool
@@ -61,10 +62,22 @@ func serve(c config) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range []string{"203.0.113.0/24", "2001:db8:2::/48"} {
+	for _, a := range []string{"203.0.113.0/24", "192.0.2.0/24", "2001:db8:2::/48"} {
 		if err := originate(s, a, c.GSHUT); err != nil {
 			return err
 		}
+	}
+	began := time.Now()
+	err = s.WatchEvent(ctx, &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}}, func(r *api.WatchEventResponse) {
+		p := r.GetPeer()
+		if p == nil || p.Peer.State.SessionState != api.PeerState_ESTABLISHED || p.Peer.State.NeighborAddress != "10.9.0.1" {
+			return
+		}
+		// How long the first session took: read by the benchmark of connecting.
+		_ = os.WriteFile(filepath.Join(c.Dir, "established"), []byte(time.Since(began).String()), 0o644)
+	})
+	if err != nil {
+		return err
 	}
 	for _, a := range []string{"10.9.0.1", "fd09::1"} {
 		if err := s.AddPeer(ctx, &api.AddPeerRequest{Peer: peer(a, c)}); err != nil {
@@ -97,7 +110,7 @@ func peer(a string, c config) *api.Peer {
 	p := &api.Peer{
 		Conf:      &api.PeerConf{NeighborAddress: a, PeerAsn: 65001, AuthPassword: c.Password},
 		Timers:    &api.Timers{Config: &api.TimersConfig{HoldTime: 9, KeepaliveInterval: 3, ConnectRetry: 1, IdleHoldTimeAfterReset: 1}},
-		Transport: &api.Transport{},
+		Transport: &api.Transport{PassiveMode: c.Passive},
 		AfiSafis: []*api.AfiSafi{{
 			Config:            &api.AfiSafiConfig{Family: family, Enabled: true},
 			MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: c.GR}},
