@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -246,61 +247,46 @@ func frrFilter(c config.Config, n config.Neighbor, direction string, i int, f co
 	return append(out, "exit")
 }
 
-// frrReady asks bgpd and bfdd for the sessions of the configuration.
+// frrReady asks bgpd and bfdd for the sessions of the configuration, at once:
+// vtysh takes its time to start.
 func frrReady(vtysh string, c config.Config) func(context.Context, Access) ([]string, error) {
 	return func(ctx context.Context, in Access) ([]string, error) {
-		out, err := in.Run(ctx, vtysh, "--vty_socket", frrDir, "-c", "show bgp summary json")
+		out, err := in.Run(ctx, vtysh, "--vty_socket", frrDir, "-c", "show bgp summary json", "-c", "show bfd peers json")
 		if err != nil {
-			return nil, fmt.Errorf("ask bgpd: %w", err)
+			return nil, fmt.Errorf("ask FRR: %w", err)
 		}
-		bgp, err := frrSessions(out)
+		bgp, bfd, err := frrStates(out)
 		if err != nil {
-			return nil, err
-		}
-		out, err = in.Run(ctx, vtysh, "--vty_socket", frrDir, "-c", "show bfd peers json")
-		if err != nil {
-			return nil, fmt.Errorf("ask bfdd: %w", err)
-		}
-		bfd, err := frrPeers(out)
-		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read FRR's answer: %w", err)
 		}
 		return missing(c, bgp, "Established", bfd, "up"), nil
 	}
 }
 
-// frrSessions reads the states of "show bgp summary json", by address.
-func frrSessions(out []byte) (map[string]string, error) {
-	var families map[string]json.RawMessage
-	if err := json.Unmarshal(out, &families); err != nil {
-		return nil, fmt.Errorf("read bgpd's summary: %w", err)
+// frrStates reads "show bgp summary json" and, behind it, "show bfd peers
+// json": the states by address.
+func frrStates(out []byte) (bgp, bfd map[string]string, err error) {
+	var families map[string]struct {
+		Peers map[string]struct{ State string } `json:"peers"`
 	}
-	states := map[string]string{}
-	for _, raw := range families {
-		var family struct {
-			Peers map[string]struct{ State string } `json:"peers"`
-		}
-		if err := json.Unmarshal(raw, &family); err != nil {
-			return nil, fmt.Errorf("read bgpd's summary: %w", err)
-		}
-		for address, peer := range family.Peers {
-			states[address] = peer.State
-		}
-	}
-	return states, nil
-}
-
-// frrPeers reads the states of "show bfd peers json", by address.
-func frrPeers(out []byte) (map[string]string, error) {
 	var peers []struct{ Peer, Status string }
-	if err := json.Unmarshal(out, &peers); err != nil {
-		return nil, fmt.Errorf("read bfdd's peers: %w", err)
+	answers := json.NewDecoder(bytes.NewReader(out))
+	if err := answers.Decode(&families); err != nil {
+		return nil, nil, err
 	}
-	states := map[string]string{}
+	if err := answers.Decode(&peers); err != nil {
+		return nil, nil, err
+	}
+	bgp, bfd = map[string]string{}, map[string]string{}
+	for _, family := range families {
+		for address, peer := range family.Peers {
+			bgp[address] = peer.State
+		}
+	}
 	for _, p := range peers {
-		states[p.Peer] = p.Status
+		bfd[p.Peer] = p.Status
 	}
-	return states, nil
+	return bgp, bfd, nil
 }
 
 // missing lists the sessions of a configuration that are not up, given the

@@ -66,7 +66,8 @@ type Process struct {
 	// Restart starts it again whenever it ends by itself.
 	Restart bool
 	// Socket, when set, is a unix socket the process makes once others can
-	// use it: the next process starts after that.
+	// use it: the next process starts after that. One that an earlier life of
+	// the node left is to be removed before the process starts.
 	Socket string
 }
 
