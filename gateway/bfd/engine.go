@@ -10,8 +10,16 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
+)
+
+// After a crash and restart of the program its former worker may take a moment
+// to leave the port.
+const (
+	portPatience = 500 * time.Millisecond
+	portRetry    = 5 * time.Millisecond
 )
 
 // Deps are what an Engine needs from outside.
@@ -133,6 +141,14 @@ func (e *Engine) work(ctx context.Context, log *journal) error {
 		}
 	}
 	t, err := newThread(e, log)
+	for deadline := time.Now().Add(portPatience); errors.Is(err, unix.EADDRINUSE) && time.Now().Before(deadline); {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(portRetry):
+		}
+		t, err = newThread(e, log)
+	}
 	if err != nil {
 		return err
 	}

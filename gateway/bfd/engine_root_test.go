@@ -1,6 +1,7 @@
 package bfd
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -9,15 +10,22 @@ import (
 
 func TestTwoEnginesComeUp(t *testing.T) {
 	g := newGround(t)
+	localA, localB := netip.MustParseAddr("fe80::a"), netip.MustParseAddr("fe80::b")
+	run(t, "", "ip", "-n", g.a, "addr", "add", "fe80::a/64", "dev", "up0", "nodad")
+	run(t, "", "ip", "-n", g.b, "addr", "add", "fe80::b/64", "dev", "up0", "nodad")
 	a, b := start(t, g.a), start(t, g.b)
+	p := params(50 * time.Millisecond)
 	began := monotime.Now()
-	a.Set(map[Key]Params{key4(addrA4, addrB4): params(50 * time.Millisecond), key4(addrA6, addrB6): params(50 * time.Millisecond)})
-	b.Set(map[Key]Params{key4(addrB4, addrA4): params(50 * time.Millisecond), key4(addrB6, addrA6): params(50 * time.Millisecond)})
+	a.Set(map[Key]Params{key4(addrA4, addrB4): p, key4(addrA6, addrB6): p, key4(localA, localB): p})
+	b.Set(map[Key]Params{key4(addrB4, addrA4): p, key4(addrB6, addrA6): p, key4(localB.WithZone("up0"), localA.WithZone("up0")): p})
 	for _, up := range []Change{a.await(t, addrB4, Up), b.await(t, addrA4, Up)} {
 		t.Logf("IPv4 up after %v", time.Duration(up.At-began))
 	}
 	until(t, "IPv6 up on both sides", func() bool {
 		return a.status(t, addrB6).State == "up" && b.status(t, addrA6).State == "up"
+	})
+	until(t, "link-local up on both sides", func() bool {
+		return a.status(t, localB).State == "up" && b.status(t, localA.WithZone("up0")).State == "up"
 	})
 	t.Logf("IPv6 up seen after %v; real time: %v", time.Duration(monotime.Now()-began), a.RealTime())
 }

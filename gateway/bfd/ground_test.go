@@ -108,6 +108,7 @@ func newIsolated(deps Deps) (service, error) { return NewIsolated(deps) }
 type side struct {
 	service
 	changes chan Change
+	lag     atomic.Int64 // ns from the latest change to its callback
 	ended   chan error
 	stop    func() // ends Run and waits
 }
@@ -123,6 +124,7 @@ func startAs(t testing.TB, ns string, build func(Deps) (service, error)) *side {
 	var err error
 	s.service, err = build(Deps{
 		Changes: func(c Change) {
+			s.lag.Store(monotime.Now() - c.At)
 			select {
 			case s.changes <- c:
 			default:

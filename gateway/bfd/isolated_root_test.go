@@ -19,8 +19,8 @@ func TestIsolatedDetectsAndHeals(t *testing.T) {
 			a, b := bothUpAs(t, g, params(interval), newIsolated)
 			cut := deafen(t, g.a)
 			down := a.await(t, addrB4, Down)
-			t.Logf("3 × %v: down %v after the cut, %v after the last packet; real time: %v", interval,
-				time.Duration(down.At-cut), time.Duration(down.At-down.LastRx), a.RealTime())
+			t.Logf("3 × %v: down %v after the cut, %v after the last packet, called back %v later; real time: %v", interval,
+				time.Duration(down.At-cut), time.Duration(down.At-down.LastRx), time.Duration(a.lag.Load()), a.RealTime())
 			if down.Diag != DiagTimeout || !down.PathFailed() {
 				t.Errorf("got %+v, want a path failure by timeout", down)
 			}
