@@ -46,6 +46,7 @@ func Metrics() []Metric {
 		{"route_convergence", "Route-Specific Convergence Time (RFC 6412): fault to the flow's last recovery.", true},
 		{"first_convergence", "First Route Convergence Time (RFC 6412).", true},
 		{"full_convergence", "Full Convergence Time (RFC 6412).", true},
+		{"reversion", "Reversion (RFC 6414): from the heal until every node forwards on its primary paths again.", true},
 		{"detect", "From the fault to the first evidence that a node noticed.", true},
 		{"decide", "From there to the first decision: repair or best path.", true},
 		{"signal", "From there to the last word from another node that was waited for.", true},

@@ -19,16 +19,16 @@ func Judge(s *Scenario, run convergence.Run) convergence.Result {
 		if e.Event != "" {
 			checks = append(checks, e.judgeEvent(run))
 		} else {
-			checks = append(checks, e.judgeMetric(&result))
+			checks = append(checks, e.judgeMetric(run, &result))
 		}
 	}
 	convergence.Conclude(&result, run, checks, convergence.Validity(run, o))
 	return result
 }
 
-func (e Expect) judgeMetric(r *convergence.Result) convergence.Check {
+func (e Expect) judgeMetric(run convergence.Run, r *convergence.Result) convergence.Check {
 	c := convergence.Check{Phase: e.Phase, Text: e.Text(), Limit: e.limit(), Verdict: convergence.Fail}
-	m, err := convergence.Value(r, e.Phase, e.Metric, e.Flows, e.Stat)
+	m, err := e.measure(run, r)
 	if err != nil {
 		c.Value, c.Reason = "-", err.Error()
 		return c
@@ -46,6 +46,17 @@ func (e Expect) judgeMetric(r *convergence.Result) convergence.Check {
 		c.Verdict = convergence.Pass
 	}
 	return c
+}
+
+func (e Expect) measure(run convergence.Run, r *convergence.Result) (convergence.Measurement, error) {
+	if e.Metric != "reversion" {
+		return convergence.Value(r, e.Phase, e.Metric, e.Flows, e.Stat)
+	}
+	took, uncertainty, ok := convergence.Reversion(run, e.Phase)
+	if !ok {
+		return convergence.Measurement{}, convergence.ErrNotRecovered
+	}
+	return convergence.Measurement{Time: took, IsTime: true, Uncertainty: uncertainty}, nil
 }
 
 // judgeEvent measures from the first thing done to the network in the phase.

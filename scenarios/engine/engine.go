@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gwlab/fault"
@@ -219,7 +221,9 @@ func (r *run) collect(ctx context.Context) error {
 		}
 	}
 	if r.events != nil {
-		r.record.Events = append(r.events.stop(), r.marks()...)
+		events := append(r.events.stop(r.record.Start), r.marks()...)
+		slices.SortStableFunc(events, func(a, b convergence.Event) int { return cmp.Compare(a.T, b.T) })
+		r.record.Events = events
 	}
 	return err
 }

@@ -33,7 +33,11 @@ func (s *stand) Ready(ctx context.Context) error { return s.readyErr }
 
 func (s *stand) Watch(ctx context.Context) (<-chan convergence.Event, error) {
 	out := make(chan convergence.Event, 16)
-	out <- convergence.Event{Source: "test", Kind: "watching"}
+	now := monotime.Now()
+	out <- convergence.Event{T: now - 9, Source: "test", Kind: "old news"}
+	out <- convergence.Event{T: now - 8, Source: "test", Kind: "fib.change", Key: "p", Data: map[string]string{"via": "a"}}
+	out <- convergence.Event{T: now - 7, Source: "test", Kind: "fib.change", Key: "p", Data: map[string]string{"via": "a,b"}}
+	out <- convergence.Event{T: now + int64(time.Second), Source: "test", Kind: "watching"}
 	context.AfterFunc(ctx, func() { close(out) })
 	return out, nil
 }
@@ -169,8 +173,11 @@ func TestTimelineIsKept(t *testing.T) {
 		if got.Aborted != "" || got.Seed != 7 || got.Repeat != 2 {
 			t.Errorf("run: %+v", got)
 		}
-		if len(got.Events) == 0 || got.Events[0].Kind != "watching" {
-			t.Errorf("events: %+v", got.Events)
+		if len(got.Events) < 2 || got.Events[0].Data["via"] != "a,b" {
+			t.Errorf("the state before the run must be its first event: %+v", got.Events)
+		}
+		if !slices.ContainsFunc(got.Events, func(e convergence.Event) bool { return e.Kind == "watching" }) {
+			t.Error("an event of the run is missing")
 		}
 	})
 }

@@ -97,9 +97,27 @@ func record(ctx context.Context, lab Lab) (*recorder, error) {
 	return r, nil
 }
 
-// stop ends the recording and returns it.
-func (r *recorder) stop() []convergence.Event {
+// stop ends the recording and returns what happened since an instant. Of what
+// was before, only the newest forwarding state of each entry stays: the state
+// in which the run began.
+func (r *recorder) stop(since int64) []convergence.Event {
 	r.cancel()
 	<-r.done
-	return r.events
+	type entry struct{ node, key string }
+	before := map[entry]convergence.Event{}
+	var out []convergence.Event
+	for _, e := range r.events {
+		if e.T >= since {
+			out = append(out, e)
+			continue
+		}
+		at := entry{e.Node, e.Key}
+		if known, ok := before[at]; e.Kind == "fib.change" && (!ok || e.T >= known.T) {
+			before[at] = e
+		}
+	}
+	for _, e := range before {
+		out = append(out, e)
+	}
+	return out
 }
