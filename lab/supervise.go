@@ -125,6 +125,10 @@ func adopt(name string, stop context.CancelCauseFunc) (*supervisor, net.Listener
 	if err != nil {
 		return nil, nil, fmt.Errorf("adopt socket: %w", err)
 	}
+	// A read of the lease must end when it is closed here.
+	if err := unix.SetNonblock(leaseFD, true); err != nil {
+		return nil, nil, fmt.Errorf("adopt lease: %w", err)
+	}
 	s := &supervisor{
 		dir: dirOf(name), state: Building, stop: stop,
 		lease: os.NewFile(leaseFD, "lease"), spawner: proc.NewSpawner(), events: newHub(),

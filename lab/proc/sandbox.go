@@ -57,15 +57,14 @@ func (s *Spawner) Start(ctx context.Context, cfg Config) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer theirs.Close() //nolint:errcheck // the init holds its own copy
 	network, err := openNetwork(cfg.Namespace)
 	if err != nil {
-		return nil, errors.Join(err, ours.Close())
+		return nil, errors.Join(err, ours.Close(), theirs.Close())
 	}
 	defer closeNamespaces(network)
 	log, err := openLog(filepath.Join(cfg.Dir, "init.log"))
 	if err != nil {
-		return nil, errors.Join(err, ours.Close())
+		return nil, errors.Join(err, ours.Close(), theirs.Close())
 	}
 	defer log.Close() //nolint:errcheck // the init holds its own copy
 	cmd := exec.Command(cfg.Init[0], cfg.Init[1:]...)
@@ -77,7 +76,10 @@ func (s *Spawner) Start(ctx context.Context, cfg Config) (*Sandbox, error) {
 		Pdeathsig:  unix.SIGKILL,
 		Setsid:     true,
 	}
-	if err := s.start(ctx, cmd, network); err != nil {
+	err = s.start(ctx, cmd, network)
+	// The init holds its own copy, and with it the only one: its end must be
+	// the end of what is read from ours.
+	if err = errors.Join(err, theirs.Close()); err != nil {
 		return nil, fmt.Errorf("start init of %s: %w", cfg.Node, errors.Join(err, ours.Close()))
 	}
 	sb := &Sandbox{cfg: cfg, spawner: s, cmd: cmd, control: ours, ended: make(chan struct{})}
