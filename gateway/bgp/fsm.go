@@ -262,10 +262,14 @@ func (f *fsm) retryIn(d time.Duration, now int64) {
 
 // tryConnect dials now, unless nothing is to be gained by it.
 func (f *fsm) tryConnect(now int64) {
-	if !f.running() || f.live != nil || f.dialing || now < f.heldUntil {
+	if !f.running() || f.live != nil || f.dialing {
 		return
 	}
 	f.retryAt = never
+	if now < f.heldUntil {
+		f.retryAt = f.heldUntil
+		return
+	}
 	if f.cfg.passive {
 		return
 	}
