@@ -1,12 +1,9 @@
 package observe
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,29 +16,20 @@ const receiveBuffer = 32 << 20
 
 // batchSize bounds how many messages are read before what they lead to is
 // looked up.
-const batchSize = 256
-
-// Once crowd routes are gathered, and no link has moved of late, reading
-// pauses: the buffer holds what comes, and waking for each message would cost
-// more than all else. An event amid such a crowd is stamped late by up to a pause.
-const (
-	crowd = 32
-	pause = 250 * time.Microsecond
-)
+const batchSize = 64
 
 // recheckAfter are the delays after a link event at which the kernel's state
 // is compared again: what it does by itself about a dead link comes shortly
 // after the link's own message, and without one.
 var recheckAfter = [...]time.Duration{time.Millisecond, 5 * time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond}
 
-// node is one namespace. Only its own goroutine touches it.
+// node is one namespace. Only the watcher's goroutine touches it.
 type node struct {
 	name     string
 	prefixes []netip.Prefix
 	told     func(node string, at int64, c change)
 
-	file     *os.File // the socket that listens
-	conn     syscall.RawConn
+	fd       int // the socket that listens; -1 before open
 	query    *query
 	buf      []byte
 	model    *model
@@ -54,7 +42,7 @@ type node struct {
 
 func newNode(name string, prefixes []netip.Prefix, told func(string, int64, change)) *node {
 	return &node{
-		name: name, prefixes: prefixes, told: told, model: newModel(), fib: map[netip.Prefix]string{},
+		name: name, fd: -1, prefixes: prefixes, told: told, model: newModel(), fib: map[netip.Prefix]string{},
 		buf: make([]byte, 64<<10), changed: burst{kind: RouteChange}, deleted: burst{kind: RouteDelete},
 	}
 }
@@ -65,10 +53,7 @@ func (n *node) open() error {
 	if err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}
-	n.file = os.NewFile(uintptr(fd), "netlink")
-	if n.conn, err = n.file.SyscallConn(); err != nil {
-		return fmt.Errorf("open netlink: %w", err)
-	}
+	n.fd = fd
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer); err != nil {
 		return fmt.Errorf("set netlink buffer: %w", err)
 	}
@@ -87,8 +72,8 @@ func (n *node) open() error {
 
 func (n *node) close() error {
 	var errs []error
-	if n.file != nil {
-		errs = append(errs, n.file.Close())
+	if n.fd >= 0 {
+		errs = append(errs, unix.Close(n.fd))
 	}
 	if n.query != nil {
 		errs = append(errs, n.query.Close())
@@ -113,57 +98,14 @@ func (n *node) start(now int64) error {
 	return n.lookUp(now, true)
 }
 
-func (n *node) run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = n.file.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	for ctx.Err() == nil {
-		if n.changed.count+n.deleted.count >= crowd && len(n.rechecks) == 0 {
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause):
-			}
-		}
-		if err := n.await(ctx); err != nil {
-			return fmt.Errorf("watch node %s: %w", n.name, err)
-		}
-		if err := n.settle(monotime.Now()); err != nil {
-			// The node may be half torn down; what can be heard still counts.
-			n.told(n.name, monotime.Now(), change{kind: Failure, data: map[string]string{"error": err.Error()}})
-		}
-	}
-	return nil
-}
-
-// await waits for messages, or until the next thing is due, and takes in
-// what there is.
-func (n *node) await(ctx context.Context) error {
-	deadline := time.Time{}
-	if due := n.due(); due != 0 {
-		deadline = time.Now().Add(max(0, time.Duration(due-monotime.Now())))
-	}
-	if err := n.file.SetReadDeadline(deadline); err != nil {
-		return err
-	}
-	if ctx.Err() != nil { // ended between the last look and the new deadline
-		return nil
-	}
-	var failed error
-	err := n.conn.Read(func(fd uintptr) bool {
-		var got bool
-		got, failed = n.receive(int(fd))
-		return got || failed != nil
-	})
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
-	}
-	return failed
-}
-
 // due returns when there is something to do without a message, 0 for never.
 func (n *node) due() int64 {
 	var first int64
-	times := append([]int64{n.changed.due(), n.deleted.due()}, n.rechecks...)
-	for _, t := range times {
+	next := [...]int64{n.changed.due(), n.deleted.due(), 0}
+	if len(n.rechecks) > 0 {
+		next[2] = n.rechecks[0]
+	}
+	for _, t := range next {
 		if t != 0 && (first == 0 || t < first) {
 			first = t
 		}
@@ -171,42 +113,42 @@ func (n *node) due() int64 {
 	return first
 }
 
-// receive takes in what lies ready; got is false if nothing did.
-func (n *node) receive(fd int) (got bool, err error) {
+// receive takes in what lies ready, up to a batch.
+func (n *node) receive() error {
 	for range batchSize {
-		size, err := unix.Read(fd, n.buf)
+		size, err := unix.Read(n.fd, n.buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
-			return got, nil
+			return nil
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.ENOBUFS):
 			n.told(n.name, monotime.Now(), change{kind: Overrun})
 			n.rechecks = append([]int64{1}, n.rechecks...)
-			return true, nil
+			return nil
 		case err != nil:
-			return got, fmt.Errorf("receive from netlink: %w", err)
+			return fmt.Errorf("receive from netlink: %w", err)
 		}
-		got = true
 		at := monotime.Now()
 		for m := range messages(n.buf[:size]) {
 			n.take(at, m)
 		}
 	}
-	return got, nil
+	return nil
 }
 
-// settle does what is due: rechecks, look-ups, gathered events.
-func (n *node) settle(now int64) error {
-	var err error
+// settle does what is due: rechecks, look-ups, gathered events. A node may be
+// half torn down: what cannot be read is told, and what can be heard counts on.
+func (n *node) settle(now int64) {
+	var errs []error
 	if len(n.rechecks) > 0 && n.rechecks[0] <= now {
 		for len(n.rechecks) > 0 && n.rechecks[0] <= now {
 			n.rechecks = n.rechecks[1:]
 		}
-		err = n.recheck(now)
+		errs = append(errs, n.recheck(now))
 	}
 	if n.dirty != 0 {
-		err = errors.Join(err, n.lookUp(n.dirty, false))
+		errs = append(errs, n.lookUp(n.dirty, false))
 		n.dirty = 0
 	}
 	for _, b := range []*burst{&n.changed, &n.deleted} {
@@ -214,5 +156,7 @@ func (n *node) settle(now int64) error {
 			n.told(n.name, at, c)
 		}
 	}
-	return err
+	if err := errors.Join(errs...); err != nil {
+		n.told(n.name, now, change{kind: Failure, data: map[string]string{"error": err.Error()}})
+	}
 }

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"gwlab/internal/monotime"
 	"gwlab/lab/netns"
@@ -34,14 +31,14 @@ type Watcher struct {
 	nodes    map[string]string
 	prefixes []netip.Prefix
 	ready    chan struct{}
-	mu       sync.Mutex
 	out      func(convergence.Event)
 }
 
 // New makes a watcher of nodes, name to namespace path. Routes that overlap
 // one of the prefixes, and default routes, are told of one by one, all others
 // by number; of each prefix the ways on are followed whatever changes them.
-// Events go to out, one at a time and close to the order of their T.
+// Events go to out, which Run calls and which should not keep it waiting, one
+// at a time and close to the order of their T.
 func New(nodes map[string]string, prefixes []netip.Prefix, out func(convergence.Event)) *Watcher {
 	return &Watcher{nodes: nodes, prefixes: prefixes, ready: make(chan struct{}), out: out}
 }
@@ -62,7 +59,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	var nodes []*node
 	defer func() {
 		for _, n := range nodes {
-			n.close()
+			_ = n.close()
 		}
 	}()
 	for name, path := range w.nodes {
@@ -72,21 +69,20 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		nodes = append(nodes, n)
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	p, err := newPoller(nodes)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Close() }()
 	for _, n := range nodes {
 		if err := n.start(monotime.Now()); err != nil {
 			return fmt.Errorf("watch node %s: %w", n.name, err)
 		}
 	}
-	for _, n := range nodes {
-		group.Go(func() error { return n.run(ctx) })
-	}
 	close(w.ready)
-	return group.Wait()
+	return p.run(ctx)
 }
 
 func (w *Watcher) emit(node string, at int64, c change) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.out(convergence.Event{T: at, Source: source, Node: node, Kind: c.kind, Key: c.key, Data: c.data})
 }
