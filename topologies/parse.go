@@ -17,6 +17,19 @@ const Suffix = ".topo.yaml"
 // Parse reads a topology, validates it and derives all that was not written.
 // file names src in errors, which read "file:line:column: what, and how to
 // mend it", one a line.
+//
+// Derived, always alike for the same file:
+//   - the role of kind gateway: gateway
+//   - AS numbers by role: 65000 for gateways, 65001 and on for the others, in
+//     file order; a speaker without a role writes its own
+//   - router ids from 198.19.0.0/16, in file order
+//   - a subnet of each family for every link, or all links that bridges join:
+//     /31 of 198.18.0.0/16 and /127 of fd00:18::/32 between routers; with
+//     hosts /28 and /64 of what the routers there originate, the routers
+//     first, else of the documentation ranges, which they then originate
+//   - the default route of a host: the first router beside it
+//   - a BGP session of each family between any two speakers that share a
+//     subnet, guarded by BFD unless one of them has it off
 func Parse(file string, src []byte, opts ...Option) (*Topology, error) {
 	doc, err := strictyaml.Parse(file, src)
 	if err != nil {

@@ -106,7 +106,7 @@ func birdNeighbor(c config.Config, i int, n config.Neighbor) []string {
 		fmt.Sprintf("  hold time %d;", int(c.BGP.HoldTime.Seconds())),
 		fmt.Sprintf("  connect retry time %d;", seconds(c.BGP.ConnectRetry)),
 		"  connect delay time 1;",
-		"  error wait time 1, 2;",
+		"  error wait time 1, 1;",
 	}
 	if c.BGP.HoldTime > 0 {
 		out = append(out, fmt.Sprintf("  keepalive time %d;", int(c.BGP.Keepalive.Seconds())))

@@ -27,6 +27,15 @@ type bench struct {
 	dir  string
 }
 
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if out, err := exec.Command("ip", "netns", "list").Output(); err == nil && strings.Contains(string(out), fmt.Sprintf("gwt-kind-%d-", os.Getpid())) {
+		fmt.Fprintf(os.Stderr, "namespaces are left behind:\n%s", out)
+		code = 1
+	}
+	os.Exit(code)
+}
+
 func requireRoot(t *testing.T, programs ...string) {
 	t.Helper()
 	reason := ""
@@ -228,8 +237,9 @@ func (b *bench) route(node, family, prefix string) func() string {
 // eBGP and iBGP, each pairing of the two, both families, MD5, GTSM and BFD.
 func TestFRRAndBIRDMeet(t *testing.T) {
 	b0 := DefaultBinaries()
-	requireRoot(t, "ip", "sysctl", b0.Zebra, b0.Bgpd, b0.Bfdd, b0.Vtysh, b0.Bird, b0.Birdc)
+	requireRoot(t, "ip", "nft", "sysctl", b0.Zebra, b0.Bgpd, b0.Bfdd, b0.Vtysh, b0.Bird, b0.Birdc)
 	topo := parse(t, `
+  defaults: {bgp: {hold-time: 90s}}
   nodes:
     gwf: {kind: frr, role: gateway, bgp: {password: s3cret}}
     gwb: {kind: bird, role: gateway}
@@ -277,4 +287,39 @@ func TestFRRAndBIRDMeet(t *testing.T) {
 	if got := b.ip("-n", b.ns("tor"), "route", "show", "root", "100.64.0.0/10"); got != "" {
 		t.Errorf("the rack has more than the default route:\n%s", got)
 	}
+
+	// Silence, with graceful restart negotiated and the hold timer far away:
+	// BFD alone takes the path out, for FRR and for BIRD.
+	for _, p := range []topologies.Endpoint{"gwf:isp1", "isp1:gwf"} {
+		b.deafen(topo.Port(p))
+	}
+	b.without("dev isp1", b.route("gwf", "ipv4", "default"))
+	b.without("dev isp1", b.route("gwf", "ipv6", "default"))
+	b.without("dev gwf", b.route("isp1", "ipv4", "203.0.113.0/24"))
+	b.without("dev gwf", b.route("isp1", "ipv6", "2001:db8:100::/48"))
+}
+
+// deafen drops all that a port receives.
+func (b *bench) deafen(p *topologies.Port) {
+	b.t.Helper()
+	rules := fmt.Sprintf("table netdev deaf { chain in { type filter hook ingress device %q priority 0; drop; }; }", p.Name)
+	cmd := exec.Command("ip", "netns", "exec", b.ns(p.Node.Name), "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.t.Fatalf("deafen %s: %v: %s", p.Endpoint(), err, out)
+	}
+}
+
+// without asks until the answer lacks a text.
+func (b *bench) without(text string, ask func() string) {
+	b.t.Helper()
+	start := time.Now()
+	for strings.Contains(ask(), text) {
+		if time.Since(start) > 10*time.Second {
+			b.t.Errorf("still there, %q in:\n%s", text, ask())
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.t.Logf("%s is gone %v after it was asked for", text, time.Since(start).Round(time.Millisecond))
 }
