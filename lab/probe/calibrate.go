@@ -71,7 +71,7 @@ func (c Calibration) make(ctx context.Context) ([]known, error) {
 	done := make(chan result, 1)
 	go func() {
 		runtime.LockOSThread() // and never back: the thread is real-time now
-		becomeRealTime(realTimePriority)
+		becomeRealTime()
 		var r result
 		random := rand.New(rand.NewPCG(c.Seed, 0))
 		next := monotime.Now()

@@ -70,7 +70,7 @@ func newReceiver(run uint64, records map[uint16]*record, fds []int) *receiver {
 // keeps the goroutine's thread: the goroutine must end after it.
 func (r *receiver) loop() error {
 	runtime.LockOSThread()
-	becomeRealTime(realTimePriority)
+	becomeRealTime()
 	next := monotime.Now()
 	for {
 		last := r.stop.Load()

@@ -11,8 +11,6 @@ import (
 	"gwlab/internal/monotime"
 )
 
-const realTimePriority = 50
-
 // stream is one flow as the sender sees it.
 type stream struct {
 	id     uint16
@@ -52,7 +50,7 @@ func newSender(run uint64, grid time.Duration, flows []Flow, fds []int, records 
 // goroutine must end after it.
 func (s *sender) loop(start, end int64) error {
 	runtime.LockOSThread()
-	s.fitness.realTime = becomeRealTime(realTimePriority)
+	s.fitness.realTime = becomeRealTime()
 	var (
 		buf  [PacketSize]byte
 		next = start
@@ -121,19 +119,4 @@ func sleepUntil(t int64) error {
 			return err
 		}
 	}
-}
-
-// becomeRealTime puts the calling thread under SCHED_FIFO; where that is
-// refused it takes the best nice value there is and says false.
-func becomeRealTime(priority uint32) bool {
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority}
-	if unix.SchedSetAttr(0, &attr, 0) == nil {
-		return true
-	}
-	for nice := -20; nice < 0; nice += 5 {
-		if unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice) == nil {
-			break
-		}
-	}
-	return false
 }
