@@ -187,16 +187,31 @@ func TestNoThreadOfTheProcessStaysInANamespace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// The thread that made the namespace may still be ending.
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		stays := threadsIn(t, inside)
+		if len(stays) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("threads %v are still inside", stays)
+		}
+	}
+}
+
+func threadsIn(t *testing.T, ns uint64) (threads []string) {
+	t.Helper()
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, task := range tasks {
 		var st unix.Stat_t
-		if unix.Stat("/proc/self/task/"+task.Name()+"/ns/net", &st) == nil && st.Ino == inside {
-			t.Errorf("thread %s is still inside", task.Name())
+		if unix.Stat("/proc/self/task/"+task.Name()+"/ns/net", &st) == nil && st.Ino == ns {
+			threads = append(threads, task.Name())
 		}
 	}
+	return threads
 }
 
 func TestScratchIsANamespaceOfItsOwnWithoutAName(t *testing.T) {
