@@ -287,11 +287,15 @@ func TestFRRAndBIRDMeet(t *testing.T) {
 	if got := b.ip("-n", b.ns("tor"), "route", "show", "root", "100.64.0.0/10"); got != "" {
 		t.Errorf("the rack has more than the default route:\n%s", got)
 	}
+	b.silence()
+}
 
-	// Silence, with graceful restart negotiated and the hold timer far away:
-	// BFD alone takes the path out, for FRR and for BIRD.
+// silence is tried with graceful restart negotiated and the hold timer far
+// away: BFD alone takes the path out, for FRR and for BIRD.
+func (b *bench) silence() {
+	b.t.Helper()
 	for _, p := range []topologies.Endpoint{"gwf:isp1", "isp1:gwf"} {
-		b.deafen(topo.Port(p))
+		b.deafen(b.topo.Port(p))
 	}
 	b.without("dev isp1", b.route("gwf", "ipv4", "default"))
 	b.without("dev isp1", b.route("gwf", "ipv6", "default"))
