@@ -64,7 +64,7 @@ func writeWaterfall(b *strings.Builder, p *convergence.PhaseResult) {
 			fmt.Fprintf(b, ", repaired by %s", printable(s.By))
 		}
 		if len(s.Missing) > 0 {
-			fmt.Fprintf(b, " (no evidence of %s)", strings.Join(s.Missing, ", "))
+			fmt.Fprintf(b, " (no evidence of %s)", printable(strings.Join(s.Missing, ", ")))
 		}
 	}
 	b.WriteByte('\n')

@@ -222,8 +222,9 @@ func firstConvergence(flows []FlowResult, event int64) time.Duration {
 }
 
 // fullConvergence is the rate-derived Full Convergence Time: event to the end
-// of the last Packet Sampling Interval in which any flow lost a packet. It is
-// the rest of the phase if some flow never recovered, 0 if none was dark.
+// of the Packet Sampling Interval in which the last of the flows was back, so
+// never less than any flow's own. It is the rest of the phase if some flow
+// never recovered, 0 if none was dark.
 func fullConvergence(flows []FlowResult, event, end int64, psi time.Duration) time.Duration {
 	var full time.Duration
 	for _, f := range flows {
@@ -235,8 +236,8 @@ func fullConvergence(flows []FlowResult, event, end int64, psi time.Duration) ti
 		if last.Open {
 			return time.Duration(end - event)
 		}
-		lost := max(0, time.Duration(last.Start-event)+last.Min) // the last lost packet's send instant
-		full = max(full, (lost/psi+1)*psi)
+		back := time.Duration(last.End - event)
+		full = max(full, (back+psi-1)/psi*psi)
 	}
 	return full
 }

@@ -45,8 +45,8 @@ func TestConvergenceTimes(t *testing.T) {
 	if p.FirstRouteConvergence != 21*milli-20*micro {
 		t.Errorf("First Route Convergence Time %v", p.FirstRouteConvergence)
 	}
-	// The last loss is 39.98 ms after the event, in the 40th interval of 1 ms.
-	if p.FullConvergence != 40*milli {
+	// Flow 0 is back 40.98 ms after the event, in the 41st interval of 1 ms.
+	if p.FullConvergence != 41*milli {
 		t.Errorf("Full Convergence Time %v", p.FullConvergence)
 	}
 	// 60 packets of 3000 a second.

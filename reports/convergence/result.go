@@ -50,15 +50,19 @@ type Stages struct {
 
 // PhaseResult are RFC 6413 §7's numbers of one phase.
 type PhaseResult struct {
-	Phase                                      string        `json:"phase"`
-	Start                                      int64         `json:"start_ns"`
-	End                                        int64         `json:"end_ns"`
-	Event                                      int64         `json:"convergence_event_instant_ns"` // 0 without a fault
-	Flows                                      []FlowResult  `json:"flows"`
-	FirstRouteConvergence                      time.Duration `json:"first_route_convergence_ns"`
-	FullConvergence                            time.Duration `json:"full_convergence_ns"`
-	LossDerivedLoC                             time.Duration `json:"loss_derived_loc_ns"`
-	Offered, Lost, Late, Duplicates, Reordered int
+	Phase                 string        `json:"phase"`
+	Start                 int64         `json:"start_ns"`
+	End                   int64         `json:"end_ns"`
+	Event                 int64         `json:"convergence_event_instant_ns"` // 0 without a fault
+	Flows                 []FlowResult  `json:"flows"`
+	FirstRouteConvergence time.Duration `json:"first_route_convergence_ns"`
+	FullConvergence       time.Duration `json:"full_convergence_ns"`
+	LossDerivedLoC        time.Duration `json:"loss_derived_loc_ns"`
+	Offered               int           `json:"offered"`
+	Lost                  int           `json:"lost"`
+	Late                  int           `json:"late"`
+	Duplicates            int           `json:"duplicates"`
+	Reordered             int           `json:"reordered"`
 }
 
 // Verdict of a check, a run or a suite. The order is the order of severity.

@@ -151,6 +151,7 @@ func eventTime(r *Result, p *PhaseResult, flows []FlowResult, metric string, bra
 		m.Time = firstConvergence(flows, p.Event)
 	} else {
 		m.Time = fullConvergence(flows, p.Event, p.End, psi)
+		m.Uncertainty += psi // the sampling interval on top of the packet's
 	}
 	return m, nil
 }
