@@ -50,7 +50,9 @@ type Status struct {
 	TxErrors            uint64 // packets the kernel would not send: no interface, no carrier, no address
 	LocalDisc, PeerDisc uint32
 	Transitions         uint64
-	WorstTxLateness     time.Duration `json:"worst_tx_lateness_ns"`
+	// WorstTxLateness is the longest a packet waited for the packet thread to
+	// run: of this process, or of the machine.
+	WorstTxLateness time.Duration `json:"worst_tx_lateness_ns"`
 }
 
 // Service runs every session of this network namespace on one real-time

@@ -25,8 +25,9 @@ const workerName = "bfd-worker"
 // garbage collector, cannot delay a packet there. The program's main must
 // hand over to WorkerMain when IsWorker says so.
 //
-// Changes are then called on a thread of this process, one after another,
-// some tens of microseconds after the fact when a processor is free for it.
+// Changes are then called on a thread of this process, one after another, a
+// few hundred microseconds after the fact if the Go scheduler has a processor
+// free for it: GOMAXPROCS should exceed the number of busy goroutines.
 // If this process dies, the worker takes its sessions to AdminDown and ends:
 // peers do not take the loss of the control plane for a loss of the path.
 type Isolated struct {

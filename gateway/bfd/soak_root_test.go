@@ -32,7 +32,8 @@ func hog(n int) (stop func()) {
 
 // TestSoakNoFalseDown runs isolated sessions while four goroutines of this
 // process want all processors. The figure that matters besides is the worst
-// lateness of a transmission.
+// lateness of a transmission: one near the detection time says that the
+// machine stood still, which no daemon on it can mend.
 func TestSoakNoFalseDown(t *testing.T) {
 	if os.Getenv("GWLAB_SOAK") != "1" {
 		t.Skip("takes 5 s of full load for each interval; set GWLAB_SOAK=1")

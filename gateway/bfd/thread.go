@@ -103,6 +103,7 @@ func (t *thread) run(ctx context.Context) error {
 			t.drain(t.links)
 			t.refresh()
 		}
+		t.noteLateness()
 		t.receive()
 		t.expireTimers()
 	}
@@ -133,6 +134,15 @@ func (t *thread) nextDeadline() (next int64, ok bool) {
 	return next, ok
 }
 
+// noteLateness runs right after the wait: what is received may put a packet
+// off that should have gone long ago, and hide it.
+func (t *thread) noteLateness() {
+	now := monotime.Now()
+	for _, p := range t.peers {
+		p.worstLate = max(p.worstLate, now-p.session.nextTx)
+	}
+}
+
 // expireTimers runs after receive: a packet that arrived in time, however
 // late this thread was to run, has moved its session's deadline by then.
 func (t *thread) expireTimers() {
@@ -141,7 +151,6 @@ func (t *thread) expireTimers() {
 		if now < p.session.nextDeadline() {
 			continue
 		}
-		p.worstLate = max(p.worstLate, now-p.session.nextTx)
 		if p.excuse(now) {
 			continue
 		}

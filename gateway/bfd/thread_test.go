@@ -196,3 +196,15 @@ func TestLastGapsAreTheLatestOldestFirst(t *testing.T) {
 		t.Errorf("got %v", gaps)
 	}
 }
+
+// A packet that puts the next transmission off does not hide that it was due.
+func TestLatenessIsNotedBeforeWhatWasReceived(t *testing.T) {
+	th, p, _ := idleThread(t)
+	p.session.nextTx = monotime.Now() - 80*ms
+	th.noteLateness()
+	now := monotime.Now()
+	th.deliver(from(p, Down), now, now)
+	if late := p.status().WorstTxLateness; late < 80*time.Millisecond {
+		t.Errorf("noted %v of 80 ms", late)
+	}
+}
