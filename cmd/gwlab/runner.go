@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"gwlab/lab"
+	"gwlab/lab/kind"
+	"gwlab/reports"
+	"gwlab/reports/convergence"
+	"gwlab/scenarios"
+	"gwlab/scenarios/engine"
+	"gwlab/topologies"
+)
+
+// runner executes scenarios, each on a lab of its topology.
+type runner struct {
+	app      *app
+	o        runOptions
+	gateways []string
+	binaries map[string]kind.Binaries // by gateway
+	progress *progress
+	results  []convergence.Result
+}
+
+// bout is scenarios that share a lab: one topology with one implementation.
+type bout struct {
+	topology  *topologies.Topology
+	gateway   string
+	scenarios []*scenarios.Scenario
+}
+
+func newRunner(a *app, o runOptions) (*runner, error) {
+	r := &runner{app: a, o: o, gateways: splitList(o.gateway), binaries: map[string]kind.Binaries{}, progress: a.newProgress()}
+	for _, g := range r.gateways {
+		path := ""
+		if g != "gatewayd" && g != "frr" && g != "bird" {
+			path = g
+		}
+		b, err := binaries(path)
+		if err != nil {
+			return nil, err
+		}
+		r.binaries[g] = b
+	}
+	return r, nil
+}
+
+// run judges every scenario; several implementations take turns, so that
+// what drifts on this machine drifts for all of them.
+func (r *runner) run(ctx context.Context, todo []*scenarios.Scenario) error {
+	rounds, err := r.plan(todo)
+	if err != nil {
+		return badInput(err)
+	}
+	for _, round := range rounds {
+		for _, b := range round {
+			if err := r.bout(ctx, b); err != nil {
+				r.progress.done()
+				return err
+			}
+		}
+	}
+	return r.conclude()
+}
+
+// plan compiles everything before anything is built, and orders it: each
+// round visits every topology and implementation.
+func (r *runner) plan(todo []*scenarios.Scenario) ([][]bout, error) {
+	var errs []error
+	var round []bout
+	repeats := 1
+	for _, g := range r.gateways {
+		index := map[string]int{}
+		for _, s := range todo {
+			t, err := loadTopology(s.Topology, g, r.o.set)
+			if err == nil {
+				_, err = scenarios.Compile(s, t, r.o.seed, 1)
+			}
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			repeats = max(repeats, r.repeats(s))
+			i, known := index[s.Topology]
+			if !known {
+				i = len(round)
+				index[s.Topology] = i
+				round = append(round, bout{topology: t, gateway: g})
+			}
+			round[i].scenarios = append(round[i].scenarios, s)
+		}
+	}
+	if len(r.gateways) == 1 {
+		return [][]bout{round}, errors.Join(errs...)
+	}
+	var rounds [][]bout
+	for range repeats {
+		rounds = append(rounds, round)
+	}
+	return rounds, errors.Join(errs...)
+}
+
+func (r *runner) repeats(s *scenarios.Scenario) int {
+	if r.o.repeat > 0 {
+		return r.o.repeat
+	}
+	return s.Repeat
+}
+
+// bout builds a lab, runs its scenarios and takes it down, whatever happens.
+func (r *runner) bout(ctx context.Context, b bout) (err error) {
+	r.progress.label = b.topology.Name
+	name := fmt.Sprintf("%s-r%d", b.topology.Name, os.Getpid())
+	l, err := lab.Up(ctx, lab.UpOptions{Topology: b.topology, Name: name, Binaries: r.binaries[b.gateway], Owned: true, WaitReady: true}, r.progress.lab)
+	if err != nil {
+		return labError(err)
+	}
+	defer func() {
+		if r.o.keep && ctx.Err() == nil {
+			err = errors.Join(err, broken(l.Release(ctx)))
+			fmt.Fprintf(r.app.err, "lab %s stays up: gwlab down %s\n", name, name)
+			return
+		}
+		err = errors.Join(err, broken(l.Down(context.WithoutCancel(ctx))))
+	}()
+	for _, s := range b.scenarios {
+		n := 1 // with several implementations the rounds repeat
+		if len(r.gateways) == 1 {
+			n = r.repeats(s)
+		}
+		for range n {
+			if err := r.scenario(ctx, l, b, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// scenario runs one, again when it was invalid and retries are left.
+func (r *runner) scenario(ctx context.Context, l *lab.Lab, b bout, s *scenarios.Scenario) error {
+	repeat := 1
+	for _, done := range r.results {
+		if done.Scenario == s.ID && done.Gateway == b.gateway {
+			repeat++
+		}
+	}
+	for try := 0; ; try++ {
+		result, err := r.once(ctx, l, b, s, repeat)
+		if err != nil {
+			return err
+		}
+		if result.Verdict != convergence.Invalid || try >= r.o.retryInvalid {
+			r.results = append(r.results, result)
+			return nil
+		}
+		fmt.Fprintf(r.app.err, "%s was invalid (%s), once more\n", s.ID, strings.Join(result.Reasons, "; "))
+	}
+}
+
+func (r *runner) once(ctx context.Context, l *lab.Lab, b bout, s *scenarios.Scenario, repeat int) (convergence.Result, error) {
+	plan, err := scenarios.Compile(s, b.topology, r.o.seed, repeat)
+	if err != nil {
+		return convergence.Result{}, badInput(err)
+	}
+	r.progress.label = fmt.Sprintf("%s %s", s.ID, b.gateway)
+	run, runErr := engine.Run(ctx, bench{l}, plan, r.progress.engine)
+	run.Gateway = b.gateway
+	run.Environment = environment()
+	dir, err := reports.SaveRun(r.o.runs, run)
+	if err != nil {
+		return convergence.Result{}, broken(err)
+	}
+	result := scenarios.Judge(s, run)
+	report := reports.Report{Results: []convergence.Result{result}, Reproduce: r.reproduce(s)}
+	if err := reports.SaveReport(dir, report); err != nil {
+		return result, broken(err)
+	}
+	if ctx.Err() != nil {
+		return result, coded{exitInvalid, fmt.Errorf("interrupted: the fault was healed, what was recorded is in %s", dir)}
+	}
+	if runErr != nil {
+		return result, broken(fmt.Errorf("%s: %w (record in %s)", s.ID, runErr, dir))
+	}
+	r.progress.done()
+	return result, r.announce(report, dir)
+}
+
+// reproduce is the command that does the same again.
+func (r *runner) reproduce(s *scenarios.Scenario) string {
+	command := fmt.Sprintf("gwlab run %s --seed %d", s.ID, r.o.seed)
+	if r.o.gateway != "gatewayd" {
+		command += " --gateway " + r.o.gateway
+	}
+	for _, set := range r.o.set {
+		command += " --set " + set
+	}
+	return command
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gwlab/lab"
+	"gwlab/topologies"
+)
+
+func (a *app) up() *cobra.Command {
+	var ref, name, gatewayd, gateway string
+	var set []string
+	timeout := time.Minute
+	c := &cobra.Command{
+		Use:     "up",
+		Short:   "Bring a lab up to live in",
+		Long:    "Bring a lab up and return when every BGP and BFD session is up.",
+		Example: "  gwlab up -t pair",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			t, err := loadTopology(ref, gateway, set)
+			if err != nil {
+				return badInput(err)
+			}
+			b, err := binaries(gatewayd)
+			if err != nil {
+				return badInput(err)
+			}
+			start := time.Now()
+			p := a.newProgress()
+			l, err := lab.Up(c.Context(), lab.UpOptions{Topology: t, Name: name, Binaries: b, WaitReady: true, Timeout: timeout}, p.lab)
+			p.done()
+			if err != nil {
+				return labError(err)
+			}
+			defer l.Close()
+			s, err := l.Status(c.Context())
+			if err != nil {
+				return broken(err)
+			}
+			if a.output == "json" {
+				return a.json(s)
+			}
+			a.showStatus(s)
+			fmt.Fprintf(a.out, "\n%s is up after %.1f s. What next:\n", l.Name(), time.Since(start).Seconds())
+			a.showNext(l.Name(), t)
+			return nil
+		},
+	}
+	topologyFlag(c, &ref)
+	f := c.Flags()
+	f.StringVar(&name, "name", "", "name of the lab (default: the topology's)")
+	f.StringVar(&gateway, "gateway", "gatewayd", "implementation on the gateway nodes: gatewayd, frr, bird")
+	f.StringVar(&gatewayd, "gatewayd", "", "path of the gatewayd to run (default: beside gwlab)")
+	f.StringArrayVar(&set, "set", nil, "change the topology: NODE.KEY=VALUE, such as isp1.feed.ipv4=100000")
+	f.DurationVar(&timeout, "timeout", timeout, "give up after this long")
+	return c
+}
+
+// loadTopology reads a file, or else a library topology, and applies what
+// the command line changes.
+func loadTopology(ref, gateway string, set []string) (*topologies.Topology, error) {
+	var opts []topologies.Option
+	switch gateway {
+	case "", "gatewayd":
+	case "frr", "bird":
+		opts = append(opts, topologies.Gateway(gateway))
+	default:
+		if info, err := os.Stat(gateway); err != nil || info.IsDir() {
+			return nil, fmt.Errorf("unknown gateway %q: use gatewayd, frr, bird or the path of a gatewayd build", gateway)
+		}
+	}
+	for _, s := range set {
+		opts = append(opts, topologies.Set(s))
+	}
+	src, err := os.ReadFile(ref)
+	if err == nil {
+		return topologies.Parse(ref, src, opts...)
+	}
+	return topologies.Load(topologies.Library(), ref, opts...)
+}
+
+// showNext prints commands that work in this very lab.
+func (a *app) showNext(name string, t *topologies.Topology) {
+	var from, to *topologies.Node
+	for _, n := range t.Nodes {
+		if n.Kind == "host" {
+			if from == nil {
+				from = n
+			}
+			to = n
+		}
+	}
+	w := a.table()
+	if from != nil && to != from && len(to.Ports) > 0 {
+		fmt.Fprintf(w, "  gwlab exec %s %s -- ping -c 3 %s\ta packet from end to end\n", name, from.Name, to.Ports[0].Addr("ipv4"))
+	}
+	fmt.Fprintf(w, "  gwlab status %s\tnodes, addresses, sessions, links\n", name)
+	fmt.Fprintf(w, "  gwlab exec %s %s\ta shell in a node\n", name, t.Nodes[0].Name)
+	fmt.Fprintf(w, "  gwlab down %s\ttake it down\n", name)
+	w.Flush()
+}
