@@ -27,7 +27,7 @@ func isDecision(kind string) bool { return kind == repairKind || kind == bestPat
 
 func isProgramming(kind string) bool {
 	switch kind {
-	case repairKind, "fib.program", "fib.change", "nexthop.change", "route.change":
+	case repairKind, "fib.program", "fib.change", "nexthop.change", "nexthop.delete", "route.change", "route.delete":
 		return true
 	}
 	return false
@@ -54,9 +54,9 @@ func stages(events []Event, c cause, o Outage, interval time.Duration) *Stages {
 		limit = program.T
 	}
 	detect, detected := detection(seen, c, s.By, limit)
-	decide, decided := Event{}, false
+	decide, decided := int64(0), false
 	if detected {
-		decide, decided = first(seen, detect.Node, isDecision, detect.T-int64(interval), limit)
+		decide, decided = decision(seen, detect.Node, detect.T-int64(interval), limit)
 	}
 	signal, signalled := Event{}, programmed && detected && detect.Node == program.Node
 	local := signalled
@@ -75,7 +75,7 @@ func stages(events []Event, c cause, o Outage, interval time.Duration) *Stages {
 		return d
 	}
 	s.Detect = take(detected, "detect", detect.T)
-	s.Decide = take(decided, "decide", begun(decide))
+	s.Decide = take(decided, "decide", decide)
 	if local {
 		signal.T = at
 	}
@@ -134,6 +134,17 @@ func detection(events []Event, c cause, node string, until int64) (Event, bool) 
 		}
 	}
 	return first(events, "", is, c.call, until)
+}
+
+// decision finds when a node first began to act. What it began in time may
+// have ended, and been told, after the kernel told of its effect.
+func decision(events []Event, node string, from, until int64) (t int64, ok bool) {
+	for _, e := range events {
+		if e.Node == node && e.T >= from && isDecision(e.Kind) && begun(e) <= until && (!ok || begun(e) < t) {
+			t, ok = begun(e), true
+		}
+	}
+	return t, ok
 }
 
 // first returns the first event of these kinds in [from, until], at any node if node is "".

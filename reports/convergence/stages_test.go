@@ -41,6 +41,11 @@ func TestStages(t *testing.T) {
 			event(101*milli, "gw1", "link.down"),
 			event(250*milli+200*micro, "gw1", "nexthop.change"),
 		}, Stages{Detect: milli - 20*micro, Program: 149*milli + 200*micro, Residual: 800 * micro, By: "gw1", Missing: []string{"decide"}}},
+		{"the kernel tells before the repair is done", []Event{
+			event(240*milli, "gw1", "bfd.down"),
+			event(250*milli+300*micro, "gw1", "nexthop.change"),
+			event(250*milli+500*micro, "gw1", "fib.repair", 400*micro),
+		}, Stages{Detect: 140*milli - 20*micro, Decide: 10*milli + 100*micro, Program: 200 * micro, Residual: 700 * micro, By: "gw1"}},
 		{"nobody tells anything", nil,
 			Stages{Residual: whole, Missing: []string{"detect", "decide", "signal", "program"}}},
 		{"a session lost before the fault is no detection", []Event{
