@@ -27,7 +27,8 @@ type Deps struct {
 	// Changes hears of every transition of every session, in order. It is
 	// called on the packet thread, so that a repair can begin before anything
 	// is scheduled: it must not block, and while it works no session sends.
-	// A few hundred microseconds are harmless at 10 ms × 3.
+	// A few hundred microseconds are harmless at 10 ms × 3. It must not call
+	// Status, which waits for that thread; Set is allowed.
 	Changes func(Change)
 	// Rand gives discriminators, source ports and jitter; nil means a source
 	// seeded at random.
