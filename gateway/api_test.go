@@ -156,7 +156,7 @@ func TestMetricsPage(t *testing.T) {
 	r.mu.Unlock()
 	r.d.meter.Emit(event.Event{Kind: event.Repair, Data: map[string]string{"cause": "bfd", "took_ns": "40000"}})
 	r.d.meter.Emit(event.Event{Kind: event.Repair, Data: map[string]string{"cause": "carrier", "took_ns": "not a number"}})
-	r.d.meter.Emit(event.Event{Kind: event.Mended})
+	r.d.meter.Emit(event.Event{Kind: event.Mended, Data: map[string]string{"count": "1"}})
 	r.d.meter.Emit(event.Event{Kind: event.Program})
 	r.d.meter.Emit(event.Event{Kind: event.Swept, Data: map[string]string{"routes": "12"}})
 	text, err := Dial(cfg.Socket).Text(t.Context(), "/metrics")

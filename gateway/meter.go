@@ -74,7 +74,9 @@ func (m *meter) count(e event.Event) {
 			m.c.took.observe(m.c.last)
 		}
 	case event.Mended:
-		m.c.mended++
+		if n, err := strconv.ParseUint(e.Data["count"], 10, 64); err == nil {
+			m.c.mended += n
+		}
 	case event.Swept:
 		if n, err := strconv.ParseUint(e.Data["routes"], 10, 64); err == nil {
 			m.c.swept += n
