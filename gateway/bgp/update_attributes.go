@@ -3,6 +3,7 @@ package bgp
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 
@@ -94,7 +95,7 @@ func (a *attributes) carry(flags byte, kind bgp.BGPAttrType, value []byte) error
 		known = false
 	}
 	if len(value)%unit != 0 || (unit > 1 && len(value) == 0) {
-		return errors.New("malformed " + kind.String())
+		return fmt.Errorf("malformed attribute %d", kind)
 	}
 	if flags&transitive == 0 {
 		return nil
