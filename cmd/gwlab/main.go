@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
 )
 
 // Exit codes. They are part of the interface: CI reads them.

@@ -23,20 +23,29 @@ type progress struct {
 
 func (a *app) newProgress() *progress { return &progress{out: a.err, live: a.terminal} }
 
+// stages say in words what the stages of lab.Progress do.
+var stages = map[string]string{
+	"namespaces": "making namespaces", "links": "laying cables", "nodes": "starting nodes",
+	"ready": "waiting for every session", "stop": "stopping nodes", "remove": "removing namespaces",
+}
+
 // lab shows a step of building or taking down.
 func (p *progress) lab(s lab.Progress) {
+	doing := stages[s.Stage]
+	if doing == "" {
+		doing = s.Stage
+	}
 	if p.live {
-		text := s.Stage
 		if s.Total > 0 {
-			text += fmt.Sprintf(" %d/%d", s.Done, s.Total)
+			doing += fmt.Sprintf(" %d/%d", s.Done, s.Total)
 		}
-		p.draw(text + " " + s.Text)
+		p.draw(doing + "  " + s.Text)
 		return
 	}
 	// Elsewhere one line a stage is enough.
 	if s.Stage != p.last {
 		p.last = s.Stage
-		fmt.Fprintf(p.out, "%s: %s\n", s.Stage, s.Text)
+		fmt.Fprintln(p.out, doing)
 	}
 }
 

@@ -170,7 +170,7 @@ func (r *runner) once(ctx context.Context, l *lab.Lab, b bout, s *scenarios.Scen
 	r.progress.label = fmt.Sprintf("%s %s", s.ID, b.gateway)
 	run, runErr := engine.Run(ctx, bench{l}, plan, r.progress.engine)
 	run.Gateway = b.gateway
-	run.Environment = environment()
+	run.Environment = environment(r.o)
 	dir, err := reports.SaveRun(r.o.runs, run)
 	if err != nil {
 		return convergence.Result{}, broken(err)

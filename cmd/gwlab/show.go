@@ -66,9 +66,9 @@ func processes(n lab.NodeStatus) string {
 // showSessions prints one line for each adjacency of a node: its BGP session
 // and the BFD session beside it.
 func (a *app) showSessions(s lab.Status) {
-	fmt.Fprintln(a.out)
 	w := a.table()
-	fmt.Fprintln(w, "NODE\tPEER\tADDRESS\tBGP\tPREFIXES\tBFD")
+	fmt.Fprintln(w, "\nNODE\tPEER\tADDRESS\tBGP\tPREFIXES\tBFD")
+	told := false
 	for _, n := range s.NodeStatus {
 		bfd := map[string]string{}
 		for _, ses := range n.Sessions {
@@ -84,10 +84,13 @@ func (a *app) showSessions(s lab.Status) {
 			if state == "" {
 				state = "-"
 			}
+			told = true
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", n.Name, ses.Name, ses.Peer, ses.State, ses.Prefixes, state)
 		}
 	}
-	w.Flush()
+	if told {
+		w.Flush()
+	}
 }
 
 // showFaultyLinks prints only links that do something else than pass.

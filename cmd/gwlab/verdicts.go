@@ -141,7 +141,7 @@ func splitList(s string) []string {
 }
 
 // environment is what a reader needs to believe, or repeat, a figure.
-func environment() map[string]string {
+func environment(o runOptions) map[string]string {
 	var u unix.Utsname
 	kernel := "unknown"
 	if unix.Uname(&u) == nil {
@@ -158,6 +158,6 @@ func environment() map[string]string {
 	}
 	return map[string]string{
 		"kernel": kernel, "arch": runtime.GOARCH, "cpus": fmt.Sprint(runtime.NumCPU()), "cpu": model,
-		"gwlab": version(), "go": runtime.Version(),
+		"gwlab": version(), "go": runtime.Version(), "set": strings.Join(o.set, " "),
 	}
 }
