@@ -3,6 +3,7 @@ package probe
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,8 @@ import (
 
 // stopTime is how long the process may take to end beyond its drain time.
 const stopTime = 10 * time.Second
+
+var errNoResult = errors.New("the probe ended without a result")
 
 // Options of a session.
 type Options struct {
@@ -67,7 +70,9 @@ func Start(ctx context.Context, o Options) (*Session, error) {
 		s.flows = append(s.flows, f.Flow)
 	}
 	s.cmd.Env, s.cmd.Stderr = o.Env, &s.stderr
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// A group of its own: an interrupt from the terminal is for the caller,
+	// who then stops the probe and has its measurement.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := s.launch(); err != nil {
 		return nil, fmt.Errorf("start probe: %w", err)
 	}
@@ -80,18 +85,11 @@ func Start(ctx context.Context, o Options) (*Session, error) {
 	case <-s.started:
 		return s, nil
 	case <-s.done:
-		return nil, fmt.Errorf("start probe: %w", cmpErr(s.err, errors.New("it ended at once")))
+		return nil, fmt.Errorf("start probe: %w", cmp.Or(s.err, errNoResult))
 	case <-ctx.Done():
 		s.kill()
 		return nil, fmt.Errorf("start probe: %w", ctx.Err())
 	}
-}
-
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // launch starts the process from a thread that lives as long as it does: the
@@ -117,9 +115,11 @@ func (s *Session) launch() error {
 		}
 		defer close(s.done)
 		defer close(s.progress)
-		err = s.read(stdout)
-		if wait := s.cmd.Wait(); err == nil && wait != nil {
-			err = fmt.Errorf("%w: %s", wait, strings.TrimSpace(s.stderr.String()))
+		if err = s.read(stdout); err != nil {
+			_ = s.cmd.Process.Kill() // it may be waiting for a reader
+		}
+		if wait := s.cmd.Wait(); err == nil && wait != nil || errors.Is(err, errNoResult) {
+			err = fmt.Errorf("%w: %s", cmp.Or(wait, err), strings.TrimSpace(s.stderr.String()))
 		}
 		s.err = err
 	}()
@@ -132,7 +132,7 @@ func (s *Session) read(stdout io.Reader) error {
 	for {
 		line, err := in.ReadBytes('\n')
 		if err != nil {
-			return fmt.Errorf("read probe: it ended without a result: %s", strings.TrimSpace(s.stderr.String()))
+			return errNoResult
 		}
 		var m message
 		if err := json.Unmarshal(line, &m); err != nil {
@@ -142,12 +142,20 @@ func (s *Session) read(stdout io.Reader) error {
 		case m.Error != "":
 			return errors.New(m.Error)
 		case m.Started:
-			s.started <- m.T
+			s.announce(m.T)
 		case m.Final != nil:
 			return s.finish(*m.Final, in)
 		default:
 			s.publish(m.Progress)
 		}
+	}
+}
+
+// announce tells Start; a second time is ignored.
+func (s *Session) announce(t int64) {
+	select {
+	case s.started <- t:
+	default:
 	}
 }
 
