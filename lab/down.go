@@ -57,7 +57,7 @@ func Down(ctx context.Context, name string, progress func(Progress)) error {
 
 func checkRoot() error {
 	if os.Geteuid() != 0 {
-		return errors.New("labs need root for namespaces and links: run it again with sudo")
+		return mendable(errors.New("labs need root for namespaces and links: run it again with sudo"))
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ var namePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,39}$`)
 
 func checkName(name string) error {
 	if !namePattern.MatchString(name) {
-		return fmt.Errorf("lab name %q: use 1 to 40 letters, digits, '-', '_' or '.', the first a letter or digit", name)
+		return mendable(fmt.Errorf("lab name %q: use 1 to 40 letters, digits, '-', '_' or '.', the first a letter or digit", name))
 	}
 	return nil
 }
