@@ -46,7 +46,7 @@ func Up(ctx context.Context, o UpOptions, progress func(Progress)) (*Lab, error)
 		return nil, fmt.Errorf("find gatewayd: %w", err)
 	}
 	if err := o.check(); err != nil {
-		return nil, err
+		return nil, mendable(err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout,
 		fmt.Errorf("lab %s is not up within %v", o.Name, o.Timeout))
@@ -173,7 +173,7 @@ func register(o UpOptions) (*starter, error) {
 		return nil, err
 	}
 	if live {
-		return nil, fmt.Errorf("lab %s is up already: take it down with 'gwlab down %s' or choose another --name", o.Name, o.Name)
+		return nil, mendable(fmt.Errorf("lab %s is up already: take it down with 'gwlab down %s' or choose another --name", o.Name, o.Name))
 	}
 	// What a killed lab of that name left is in the way.
 	if dir.exists() {
@@ -182,7 +182,7 @@ func register(o UpOptions) (*starter, error) {
 		}
 	}
 	if err := checkFree(o); err != nil {
-		return nil, err
+		return nil, mendable(err)
 	}
 	s, err := start(o, dir)
 	if err != nil {
