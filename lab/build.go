@@ -36,9 +36,7 @@ func (s *supervisor) build(life context.Context) error {
 	if err := s.makeLinks(life); err != nil {
 		return err
 	}
-	if err := s.observe(life); err != nil {
-		return err
-	}
+	s.ear.start(life, s.ordered, s.events)
 	return s.bootNodes(life)
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gwlab/gateway/event"
@@ -102,7 +103,7 @@ func (s daemonStatus) sessions() []SessionStatus {
 	}
 	for _, b := range s.BFD {
 		all = append(all, SessionStatus{
-			Protocol: "bfd", Peer: b.Key.Peer, Name: b.Key.Interface, State: b.State, Up: b.State == "Up",
+			Protocol: "bfd", Peer: b.Key.Peer, Name: b.Key.Interface, State: b.State, Up: strings.EqualFold(b.State, "up"),
 		})
 	}
 	return all

@@ -66,9 +66,18 @@ func hostsFile(t *topologies.Topology) string {
 func sysctls(s kind.Spec) []netns.Sysctl {
 	var all []netns.Sysctl
 	for _, one := range s.Sysctls {
+		if one.Optional && !known(one.Key) {
+			continue
+		}
 		all = append(all, netns.Sysctl{Key: one.Key, Value: one.Value})
 	}
 	return all
+}
+
+// known tells whether this kernel has a setting.
+func known(key string) bool {
+	_, err := os.Stat("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
+	return err == nil
 }
 
 // onHost is where a path below a node's /run is found from outside.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,8 +48,12 @@ func pending(ctx context.Context, nodes []*node) (what []string, stuck []*node) 
 	return what, stuck
 }
 
-// awaitReady returns once no node waits for anything.
+// awaitReady returns once no node waits for anything and whatever happens in
+// them is noticed.
 func (s *supervisor) awaitReady(ctx context.Context) (readiness, error) {
+	if err := s.ear.await(ctx); err != nil {
+		return readiness{}, err
+	}
 	ask := s.ordered
 	for {
 		more := s.events.next()
@@ -97,10 +102,31 @@ func (n *node) pending(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	what, err := n.spec.Ready(ctx, n.access())
-	if err != nil {
-		return []string{err.Error()}
+	if err == nil {
+		return what
 	}
-	return what
+	if failing := n.failing(); len(failing) > 0 {
+		return failing
+	}
+	return []string{err.Error()}
+}
+
+// troubled is from how many ends in a row on a process counts as failing.
+const troubled = 3
+
+// failing says which of the node's processes do not stay up, and the last
+// thing they said.
+func (n *node) failing() []string {
+	_, _, all := n.running()
+	var out []string
+	for _, p := range all {
+		if p.State == proc.Running && p.Failures < troubled {
+			continue
+		}
+		log := filepath.Join(n.dir, p.Name+".log")
+		out = append(out, fmt.Sprintf("%s is %s (%s; see %s)%s", p.Name, p.State, p.Reason, log, lastLine(log)))
+	}
+	return out
 }
 
 // access is how the node's kind asks it things.
@@ -161,14 +187,4 @@ func (n *node) sessions(ctx context.Context) []SessionStatus {
 		return nil
 	}
 	return s.sessions()
-}
-
-// observe listens to the nodes' daemons until the lab's life ends.
-func (s *supervisor) observe(life context.Context) error {
-	for _, n := range s.ordered {
-		if n.daemon != nil {
-			go n.daemon.follow(life, s.events.add)
-		}
-	}
-	return nil
 }

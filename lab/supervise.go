@@ -62,6 +62,7 @@ type supervisor struct {
 	lease    *os.File
 	spawner  *proc.Spawner
 	events   *hub
+	ear      *ear
 	stop     context.CancelCauseFunc // ends the lab's life
 	gone     chan struct{}           // closed when everything is removed
 	goneErr  error                   // set before gone is closed
@@ -131,7 +132,7 @@ func adopt(name string, stop context.CancelCauseFunc) (*supervisor, net.Listener
 	}
 	s := &supervisor{
 		dir: dirOf(name), state: Building, stop: stop,
-		lease: os.NewFile(leaseFD, "lease"), spawner: proc.NewSpawner(), events: newHub(),
+		lease: os.NewFile(leaseFD, "lease"), spawner: proc.NewSpawner(), events: newHub(), ear: newEar(),
 		gone: make(chan struct{}), nodes: make(map[string]*node), watchers: make(map[chan Progress]bool),
 	}
 	settings, err := os.ReadFile(s.dir.path("options.json"))

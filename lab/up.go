@@ -112,7 +112,7 @@ func (s *starter) follow(ctx context.Context, progress func(Progress)) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return fmt.Errorf("bring lab %s up: its supervisor ended%s", s.name, lastWords(dirOf(s.name)))
+			return fmt.Errorf("bring lab %s up: its supervisor ended%s", s.name, lastLine(dirOf(s.name).logFile()))
 		}
 		switch {
 		case line.Progress != nil:
@@ -125,9 +125,9 @@ func (s *starter) follow(ctx context.Context, progress func(Progress)) error {
 	}
 }
 
-// lastWords is the last line of the supervisor's log.
-func lastWords(dir stateDir) string {
-	text, err := os.ReadFile(dir.logFile())
+// lastLine is ": " and the last line of a log, empty when that has none.
+func lastLine(path string) string {
+	text, err := os.ReadFile(path)
 	if err != nil || len(text) == 0 {
 		return ""
 	}
