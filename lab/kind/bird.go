@@ -23,7 +23,7 @@ func planBIRD(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, err
 	}
 	install := "apt-get install bird2"
 	return Spec{
-		Sysctls: forwarding(),
+		Sysctls: forwarding(n),
 		Files: []File{
 			{Path: birdDir, Mode: fs.ModeDir | 0o755},
 			text(birdConf, "", birdText(cfg)...),

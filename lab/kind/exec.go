@@ -8,7 +8,7 @@ import (
 // its commands.
 func planExec(_ *topologies.Topology, n *topologies.Node, _ Binaries) (Spec, error) {
 	if n.Speaks() {
-		return Spec{Sysctls: forwarding()}, nil
+		return Spec{Sysctls: forwarding(n)}, nil
 	}
 	return Spec{Sysctls: quiet(), StaticRoutes: defaultRoutes(n)}, nil
 }

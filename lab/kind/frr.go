@@ -27,7 +27,7 @@ func planFRR(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, erro
 	}
 	install := "apt-get install frr"
 	return Spec{
-		Sysctls: forwarding(),
+		Sysctls: forwarding(n),
 		Files: []File{
 			{Path: frrDir, Mode: fs.ModeDir | 0o755, Owner: frrOwner},
 			text(frrDir+"/zebra.conf", frrOwner, zebraConf(n.Name)...),

@@ -28,7 +28,7 @@ func planGateway(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, 
 		return Spec{}, err
 	}
 	return Spec{
-		Sysctls: forwarding(),
+		Sysctls: forwarding(n),
 		Files: []File{
 			{Path: gatewaydDir, Mode: fs.ModeDir | 0o755},
 			{Path: gatewaydState, Mode: fs.ModeDir | 0o755},

@@ -35,7 +35,11 @@ type Spec struct {
 }
 
 // Sysctl is one kernel setting, its key as sysctl(8) writes it.
-type Sysctl struct{ Key, Value string }
+type Sysctl struct {
+	Key, Value string
+	// Optional settings are left out on kernels that do not have them.
+	Optional bool
+}
 
 // Route is a static route; several next hops share the traffic.
 type Route struct {
