@@ -136,12 +136,17 @@ func (a *Agent) OnUpdate(u bgp.Update) {
 	a.bulk.add(u) // takes the map over
 }
 
-// forward moves link events to the fast path.
+// forward moves link events to the fast path. Those that tell of addresses
+// alone are nothing new.
 func (a *Agent) forward(ctx context.Context, links <-chan kernel.LinkEvent) error {
+	last := map[string]bool{}
 	for {
 		select {
 		case e := <-links:
-			a.happened.push(happening{link: &e})
+			if up, known := last[e.Interface]; !known || up != e.Up {
+				last[e.Interface] = e.Up
+				a.happened.push(happening{link: &e})
+			}
 		case <-ctx.Done():
 			return nil
 		}

@@ -180,16 +180,14 @@ func TestUpdatesCollectWhileBusy(t *testing.T) {
 
 func TestFailedUpdateIsRepeated(t *testing.T) {
 	on(t, func(t *testing.T, s *stage) {
-		s.fib.refuse["update"] = errors.New("no buffer space")
+		s.fib.refuseNext("update")
 		s.OnUpdate(bgp.Update{Set: prefixes("100.64.0.0/16"), Delete: []netip.Prefix{netip.MustParsePrefix("100.65.0.0/16")}})
 		s.expect(t, "event bgp.best  [changed=1 withdrawn=1]",
 			"fib update [100.64.0.0/16] delete [100.65.0.0/16]")
 		if s.Programmed() {
 			t.Error("Programmed after a failure")
 		}
-		s.fib.mu.Lock()
-		s.fib.refuse["update"] = errors.New("no buffer space")
-		s.fib.mu.Unlock()
+		s.fib.refuseNext("update")
 		time.Sleep(retryAfter)
 		s.expect(t, "fib update [100.64.0.0/16] delete [100.65.0.0/16]")
 		s.OnUpdate(bgp.Update{Delete: []netip.Prefix{netip.MustParsePrefix("100.64.0.0/16")}})
@@ -205,13 +203,13 @@ func TestFailedUpdateIsRepeated(t *testing.T) {
 
 func TestFailedRepairIsAudited(t *testing.T) {
 	on(t, func(t *testing.T, s *stage) {
-		s.fib.refuse["fail"] = errors.New("no buffer space")
+		s.fib.refuseNext("fail")
 		s.fate(bfdDown(isp1))
 		synctest.Wait()
 		if got := s.take(); !slices.Contains(got, "fib audit") {
 			t.Errorf("no audit in:\n%s", strings.Join(got, "\n"))
 		}
-		s.fib.refuse["restore"] = errors.New("no buffer space")
+		s.fib.refuseNext("restore")
 		s.fate(bfdUp(isp1))
 		synctest.Wait()
 		if got := s.take(); !slices.Contains(got, "fib audit") {
@@ -227,14 +225,14 @@ func TestAuditWhenIdle(t *testing.T) {
 		if !s.Snapshot().Clean {
 			t.Error("not Clean after an audit that found nothing")
 		}
-		s.fib.findings = []string{"route 0.0.0.0/0: missing", "nexthop 7: not ours, removed"}
+		s.fib.find("route 0.0.0.0/0: missing", "nexthop 7: not ours, removed")
 		time.Sleep(auditEvery)
 		s.expect(t, "fib audit",
 			"event fib.mended  [count=2 what=route 0.0.0.0/0: missing; nexthop 7: not ours, removed]")
 		if s.Snapshot().Clean {
 			t.Error("Clean after an audit that mended")
 		}
-		s.fib.refuse["audit"] = errors.New("interrupted")
+		s.fib.refuseNext("audit")
 		time.Sleep(auditEvery)
 		s.expect(t, "fib audit")
 		if s.Snapshot().Clean {
@@ -281,7 +279,7 @@ func TestSweepAfterDeferral(t *testing.T) {
 		s.synced(isp1)
 		synctest.Wait()
 		s.take()
-		s.fib.refuse["sweep"] = errors.New("no buffer space")
+		s.fib.refuseNext("sweep")
 		time.Sleep(30*time.Second - time.Nanosecond)
 		synctest.Wait()
 		if got := s.take(); slices.Contains(got, "fib sweep") {
@@ -319,9 +317,12 @@ func TestRunFailsWithItsSiblings(t *testing.T) {
 	for _, call := range []string{"adopt", "configure"} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newStage()
-			s.fib.refuse["adopt"] = map[bool]error{true: errors.New("broken")}[call == "adopt"]
-			s.speaker.refuse = map[bool]error{true: errors.New("broken")}[call == "configure"]
-			if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "broken") {
+			if call == "adopt" {
+				s.fib.refuseNext("adopt")
+			} else {
+				s.speaker.refuse = errors.New("two peers of one address")
+			}
+			if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), call) {
 				t.Errorf("%s: Run = %v", call, err)
 			}
 		})

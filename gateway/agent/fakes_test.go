@@ -100,6 +100,20 @@ type fakeFIB struct {
 	began    chan struct{} // and says that it does
 }
 
+// refuseNext makes the next such call fail.
+func (f *fakeFIB) refuseNext(call string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse[call] = errors.New("no buffer space")
+}
+
+// find makes the next audit find these.
+func (f *fakeFIB) find(findings ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.findings = findings
+}
+
 func (f *fakeFIB) said(call string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
