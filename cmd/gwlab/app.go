@@ -38,6 +38,8 @@ func (a *app) root() *cobra.Command {
 			return nil
 		},
 	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.DisableSuggestions = true // an error is one line
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)

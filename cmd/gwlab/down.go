@@ -48,7 +48,7 @@ func (a *app) down() *cobra.Command {
 			err = lab.Down(c.Context(), name, p.lab)
 			p.done()
 			if err != nil {
-				return labError(err)
+				return labError(c.Context(), err)
 			}
 			fmt.Fprintf(a.out, "%s is down\n", name)
 			return nil
@@ -67,7 +67,7 @@ func (a *app) sweep() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			removed, err := lab.Sweep(c.Context(), all)
 			if err != nil {
-				return labError(err)
+				return labError(c.Context(), err)
 			}
 			if a.output == "json" {
 				return a.json(removed)

@@ -38,7 +38,7 @@ all pass, 1 when one fails, 3 when the tester could not measure, 4 when the lab 
 			if err != nil {
 				return badInput(err)
 			}
-			if err := o.check(); err != nil {
+			if err := o.check(c.Flags().Changed("repeat")); err != nil {
 				return badInput(err)
 			}
 			r, err := newRunner(a, o)
@@ -53,6 +53,7 @@ all pass, 1 when one fails, 3 when the tester could not measure, 4 when the lab 
 	f.IntVar(&o.repeat, "repeat", 0, "run each scenario this many times (default: as it says)")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of the random fault instants (default: from the clock; recorded)")
 	f.StringVar(&o.gateway, "gateway", "gatewayd", "implementation under test on the gateway nodes: gatewayd, frr, bird or the path of a gatewayd build")
+	f.StringVar(&o.gatewayd, "gatewayd", "", "path of the gatewayd to run (default: beside gwlab)")
 	f.StringArrayVar(&o.set, "set", nil, "change the topology: NODE.KEY=VALUE, such as isp1.feed.ipv4=100000")
 	f.StringVar(&o.runs, "runs", "runs", "directory for the records of the runs")
 	f.BoolVar(&o.keep, "keep", false, "leave the last lab up")
@@ -61,9 +62,9 @@ all pass, 1 when one fails, 3 when the tester could not measure, 4 when the lab 
 }
 
 // check refuses what no run could do, and fills in what was left open.
-func (o *runOptions) check() error {
+func (o *runOptions) check(repeats bool) error {
 	switch {
-	case o.repeat < 0 || o.repeat > 1000:
+	case repeats && o.repeat < 1 || o.repeat > 1000:
 		return fmt.Errorf("repeat %d is out of range: 1 … 1000", o.repeat)
 	case o.retryInvalid < 0 || o.retryInvalid > 10:
 		return fmt.Errorf("retry-invalid %d is out of range: 0 … 10", o.retryInvalid)

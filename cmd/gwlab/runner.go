@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"gwlab/lab"
@@ -31,16 +33,16 @@ type bout struct {
 	topology  *topologies.Topology
 	gateway   string
 	scenarios []*scenarios.Scenario
+	keep      bool // leave the lab up
 }
 
 func newRunner(a *app, o runOptions) (*runner, error) {
 	r := &runner{app: a, o: o, gateways: splitList(o.gateway), binaries: map[string]kind.Binaries{}, progress: a.newProgress()}
+	if len(r.gateways) == 0 {
+		return nil, errors.New("no gateway to run: use gatewayd, frr, bird or the path of a gatewayd build")
+	}
 	for _, g := range r.gateways {
-		path := ""
-		if g != "gatewayd" && g != "frr" && g != "bird" {
-			path = g
-		}
-		b, err := binaries(path)
+		b, err := binaries(cmp.Or(build(g), o.gatewayd))
 		if err != nil {
 			return nil, err
 		}
@@ -56,8 +58,14 @@ func (r *runner) run(ctx context.Context, todo []*scenarios.Scenario) error {
 	if err != nil {
 		return badInput(err)
 	}
-	for _, round := range rounds {
-		for _, b := range round {
+	undo, err := makeRuns(r.o.runs)
+	if err != nil {
+		return badInput(err)
+	}
+	defer undo()
+	for i, round := range rounds {
+		for j, b := range round {
+			b.keep = r.o.keep && i == len(rounds)-1 && j == len(round)-1
 			if err := r.bout(ctx, b); err != nil {
 				r.progress.done()
 				return err
@@ -104,6 +112,28 @@ func (r *runner) plan(todo []*scenarios.Scenario) ([][]bout, error) {
 	return rounds, errors.Join(errs...)
 }
 
+// makeRuns makes the directory of the records before anything is measured
+// that could not be kept; undo removes it again if nothing was put there.
+func makeRuns(dir string) (undo func(), err error) {
+	_, missing := os.Stat(dir)
+	err = os.MkdirAll(dir, 0o755)
+	var trial string
+	if err == nil {
+		trial, err = os.MkdirTemp(dir, ".trial-")
+	}
+	if err == nil {
+		err = os.Remove(trial)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make directory for the records: %w: choose another with --runs", err)
+	}
+	return func() {
+		if missing != nil {
+			_ = os.Remove(dir) // refused unless it is empty
+		}
+	}, nil
+}
+
 func (r *runner) repeats(s *scenarios.Scenario) int {
 	if r.o.repeat > 0 {
 		return r.o.repeat
@@ -114,13 +144,13 @@ func (r *runner) repeats(s *scenarios.Scenario) int {
 // bout builds a lab, runs its scenarios and takes it down, whatever happens.
 func (r *runner) bout(ctx context.Context, b bout) (err error) {
 	r.progress.label = b.topology.Name
-	name := fmt.Sprintf("%s-r%d", b.topology.Name, os.Getpid())
+	name := fmt.Sprintf("%s-%d", b.topology.Name, os.Getpid())
 	l, err := lab.Up(ctx, lab.UpOptions{Topology: b.topology, Name: name, Binaries: r.binaries[b.gateway], Owned: true, WaitReady: true}, r.progress.lab)
 	if err != nil {
-		return labError(err)
+		return labError(ctx, err)
 	}
 	defer func() {
-		if r.o.keep && ctx.Err() == nil {
+		if b.keep && ctx.Err() == nil {
 			err = errors.Join(err, broken(l.Release(ctx)))
 			fmt.Fprintf(r.app.err, "lab %s stays up: gwlab down %s\n", name, name)
 			return
@@ -180,14 +210,18 @@ func (r *runner) once(ctx context.Context, l *lab.Lab, b bout, s *scenarios.Scen
 	if err := reports.SaveReport(dir, report); err != nil {
 		return result, broken(err)
 	}
-	if ctx.Err() != nil {
-		return result, coded{exitInvalid, fmt.Errorf("interrupted: the fault was healed, what was recorded is in %s", dir)}
+	if ctx.Err() != nil && healed(run) {
+		return result, coded{exitInvalid, fmt.Errorf("interrupted: every fault is healed, what was recorded is in %s", dir)}
 	}
 	if runErr != nil {
 		return result, broken(fmt.Errorf("%s: %w (record in %s)", s.ID, runErr, dir))
 	}
 	r.progress.done()
 	return result, r.announce(report, dir)
+}
+
+func healed(run convergence.Run) bool {
+	return !slices.ContainsFunc(run.Injections, func(in convergence.Injection) bool { return in.Heal && in.Error != "" })
 }
 
 // reproduce is the command that does the same again.

@@ -101,7 +101,10 @@ func (a *app) listTopologies() error {
 		}
 		all = append(all, t)
 	}
-	type row struct{ Name, About string }
+	type row struct {
+		Name  string `json:"name"`
+		About string `json:"about"`
+	}
 	var rows []row
 	for _, t := range all {
 		rows = append(rows, row{t.Name, t.About})
@@ -114,7 +117,11 @@ func (a *app) listScenarios() error {
 	if err != nil {
 		return broken(err)
 	}
-	type row struct{ ID, Topology, About string }
+	type row struct {
+		ID       string `json:"id"`
+		Topology string `json:"topology"`
+		About    string `json:"about"`
+	}
 	var rows []row
 	for _, s := range all {
 		rows = append(rows, row{s.ID, s.Topology, s.About})

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
+	"os/exec"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,11 +24,14 @@ func (a *app) up() *cobra.Command {
 		Example: "  gwlab up -t pair",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if timeout <= 0 {
+				return badInput(fmt.Errorf("timeout %v is out of range: more than 0s", timeout))
+			}
 			t, err := loadTopology(ref, gateway, set)
 			if err != nil {
 				return badInput(err)
 			}
-			b, err := binaries(gatewayd)
+			b, err := binaries(cmp.Or(build(gateway), gatewayd))
 			if err != nil {
 				return badInput(err)
 			}
@@ -35,7 +40,7 @@ func (a *app) up() *cobra.Command {
 			l, err := lab.Up(c.Context(), lab.UpOptions{Topology: t, Name: name, Binaries: b, WaitReady: true, Timeout: timeout}, p.lab)
 			p.done()
 			if err != nil {
-				return labError(err)
+				return labError(c.Context(), err)
 			}
 			defer l.Close()
 			s, err := l.Status(c.Context())
@@ -54,11 +59,22 @@ func (a *app) up() *cobra.Command {
 	topologyFlag(c, &ref)
 	f := c.Flags()
 	f.StringVar(&name, "name", "", "name of the lab (default: the topology's)")
-	f.StringVar(&gateway, "gateway", "gatewayd", "implementation on the gateway nodes: gatewayd, frr, bird")
+	f.StringVar(&gateway, "gateway", "gatewayd", "implementation on the gateway nodes: gatewayd, frr, bird or the path of a gatewayd build")
 	f.StringVar(&gatewayd, "gatewayd", "", "path of the gatewayd to run (default: beside gwlab)")
 	f.StringArrayVar(&set, "set", nil, "change the topology: NODE.KEY=VALUE, such as isp1.feed.ipv4=100000")
 	f.DurationVar(&timeout, "timeout", timeout, "give up after this long")
 	return c
+}
+
+// build is the path of the gatewayd that --gateway names, empty for the
+// implementations that have a name of their own.
+func build(gateway string) string {
+	switch gateway {
+	case "", "gatewayd", "frr", "bird":
+		return ""
+	default:
+		return gateway
+	}
 }
 
 // loadTopology reads a file, or else a library topology, and applies what
@@ -70,7 +86,7 @@ func loadTopology(ref, gateway string, set []string) (*topologies.Topology, erro
 	case "frr", "bird":
 		opts = append(opts, topologies.Gateway(gateway))
 	default:
-		if info, err := os.Stat(gateway); err != nil || info.IsDir() {
+		if _, err := exec.LookPath(gateway); err != nil {
 			return nil, fmt.Errorf("unknown gateway %q: use gatewayd, frr, bird or the path of a gatewayd build", gateway)
 		}
 	}
