@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 
 	"github.com/osrg/gobgp/v3/pkg/packet/bgp"
 
@@ -23,6 +24,7 @@ func (r *Router) Configure(cfg config.Config) error {
 	}
 	old := r.cfg
 	r.cfg = cfg
+	r.cfg.Networks, r.cfg.Neighbors = slices.Clone(cfg.Networks), slices.Clone(cfg.Neighbors)
 	// Everything an OPEN says belongs to the session.
 	reset := old.ASN != cfg.ASN || old.RouterID != cfg.RouterID || old.BGP.HoldTime != cfg.BGP.HoldTime ||
 		old.BGP.Keepalive != cfg.BGP.Keepalive || old.BGP.ConnectRetry != cfg.BGP.ConnectRetry ||

@@ -202,3 +202,52 @@ func TestInteropHoldTimer(t *testing.T) {
 	s.awaitEvent(t, "hold timer", func(e PeerEvent) bool { return isDown(e) && e.Reason == "sent Hold Timer Expired" })
 	s.awaitRoutes(t, 0)
 }
+
+// RFC 4724 §4.1: this speaker dies and comes back; the peer never withdraws
+// what it learned.
+func TestInteropGracefulRestartOfOurs(t *testing.T) {
+	eachDaemon(t, func(t *testing.T, kind func(*space, farConfig) daemon) {
+		p := pair(t, kind, farConfig{GR: true}, nil)
+		p.far.start()
+		s := p.run(t)
+		s.awaitRoutes(t, 3)
+		awaitLearned(t, p.far, "198.51.100.0/24", "2001:db8:1::/48")
+		s.await(t, "both synced", func() bool { return count(s.events, isSynced) == 2 })
+		s.crash()
+		if got := p.far.learned(); len(got) != 2 {
+			t.Errorf("the peer kept %v while we restart", got)
+		}
+		p.cfg.Networks = p.cfg.Networks[:1]
+		again := run(t, p.cfg, Deps{Net: spaceNet{p.near.handle}, Restarting: true})
+		again.awaitRoutes(t, 3)
+		awaitLearned(t, p.far, "198.51.100.0/24") // the other was swept at our End-of-RIB
+	})
+}
+
+// Without the key, or from further away, there is no session.
+func TestMD5AndGTSMKeepOthersOut(t *testing.T) {
+	needRoot(t)
+	for name, change := range map[string]func(*config.Config){
+		"wrong key": func(c *config.Config) { c.Neighbors[0].Password = "another" },
+		"no key":    func(c *config.Config) { c.Neighbors[0].Password = "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := pair(t, newBIRD, farConfig{Password: "sesame"}, func(c *config.Config) { change(c) })
+			p.far.start()
+			s := p.run(t)
+			s.awaitRoutes(t, 1) // IPv6 has the right key
+			if st := s.Status()[0]; st.Established != 0 {
+				t.Errorf("status %+v", st)
+			}
+		})
+	}
+	t.Run("TTL", func(t *testing.T) {
+		p := pair(t, newBIRD, farConfig{}, func(c *config.Config) { c.Neighbors[0].TTLSecurity = true })
+		p.far.start()
+		s := p.run(t)
+		s.awaitRoutes(t, 1)
+		if st := s.Status()[0]; st.Established != 0 {
+			t.Errorf("status %+v", st)
+		}
+	})
+}
