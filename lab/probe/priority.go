@@ -8,13 +8,15 @@ import (
 )
 
 const (
-	// realTimePriority is that of the sender's and receiver's threads.
-	realTimePriority = 50
+	// realTimePriority is that of the sender's and receiver's threads: above
+	// the protocol threads of the daemons under test, which a wake-up of
+	// some tens of microseconds does not disturb.
+	realTimePriority = 70
 	// helperPriority is that of the process's other threads while it sends.
 	// The sender needs a processor of Go's scheduler after each sleep, and a
 	// thread that holds one, or a lock of the runtime, must not be waiting
 	// for the CPU meanwhile.
-	helperPriority = 40
+	helperPriority = 65
 )
 
 // becomeRealTime puts the calling thread under SCHED_FIFO; where that is

@@ -12,6 +12,9 @@ const (
 	// hiding is how long after a cause an outage may be expected that a
 	// pause of the sender could hide.
 	hiding = 100 * time.Millisecond
+	// blind is the pause, in packet intervals, from which on "no outage" is
+	// no statement. A shorter one only widens its uncertainty.
+	blind = 10
 )
 
 // Validity says why a run allows no statement; empty if it does.
@@ -115,31 +118,44 @@ func stalls(run Run, o Options) []string {
 			c     = causeOf(run, p.Name)
 			until = c.call + int64(hiding)
 			edges = make(map[Stall][]string)
-			clean []string
+			clean []Flow
 		)
-		for i := range run.Flows {
-			list := newWindow(&run.Flows[i], p, o.ForwardingDelayThreshold).outages()
+		for _, f := range run.Flows {
+			list := Outages(f, p, o.ForwardingDelayThreshold)
 			for _, out := range list {
 				until = max(until, out.End)
-				if s := StallAtEdge(run.Flows[i], out, run.Health.Stalls); s != nil {
-					edges[*s] = append(edges[*s], flowName(run.Flows[i]))
+				if s := StallAtEdge(f, out, run.Health.Stalls); s != nil {
+					edges[*s] = append(edges[*s], flowName(f))
 				}
 			}
 			if len(list) == 0 {
-				clean = append(clean, flowName(run.Flows[i]))
+				clean = append(clean, f)
 			}
 		}
 		for _, s := range run.Health.Stalls {
 			length := time.Duration(s.End - s.Start).Round(10 * time.Microsecond)
-			switch names := edges[s]; {
-			case len(names) > 0:
+			if names := edges[s]; len(names) > 0 {
 				reasons = append(reasons, fmt.Sprintf("phase %s: the sender stalled %v where an outage began or ended (%s)", p.Name, length, abbreviate(names)))
-			case c.at != 0 && len(clean) > 0 && s.End > c.call && s.Start < until:
-				reasons = append(reasons, fmt.Sprintf("phase %s: the sender stalled %v while an outage could have passed unseen (%s)", p.Name, length, abbreviate(clean)))
+			}
+			if c.at == 0 || s.End <= c.call || s.Start >= until {
+				continue
+			}
+			if names := blinded(clean, s); len(names) > 0 {
+				reasons = append(reasons, fmt.Sprintf("phase %s: the sender stalled %v while an outage could have passed unseen (%s)", p.Name, length, abbreviate(names)))
 			}
 		}
 	}
 	return reasons
+}
+
+// blinded names the flows whose silence about an outage a stall makes worthless.
+func blinded(flows []Flow, s Stall) (names []string) {
+	for _, f := range flows {
+		if s.End-s.Start >= blind*int64(f.Interval) {
+			names = append(names, flowName(f))
+		}
+	}
+	return names
 }
 
 func flowName(f Flow) string { return fmt.Sprintf("%s/%d", f.Group, f.Index) }
