@@ -129,3 +129,39 @@ func TestCrash(t *testing.T) {
 		t.Errorf("SIGINT: exit code %d, left %q\n%s", code, w.owned(w.gw), log)
 	}
 }
+
+// TestRepair cuts one of two uplinks and gives it back: the daemon tells of
+// the repair, is not ready, and recovers by itself.
+func TestRepair(t *testing.T) {
+	w := newWorld(t)
+	w.start(w.gw, "run", "-c", w.config("gw", gwBody+gwSecond))
+	w.start(w.isp, "run", "-c", w.config("isp", ispBody+ispSecond))
+	w.ready("gw")
+	w.ip("-n", w.isp, "link", "set", "down1", "down")
+	s := w.until("gw", "repaired", func(s gateway.Status) bool { return !s.Ready && s.FIB.Repairs >= 1 })
+	if len(s.Pending) == 0 || s.FIB.LastRepair <= 0 {
+		t.Errorf("after a cut: %+v", s)
+	}
+	if kinds := w.events("gw"); kinds[event.LinkDown] == 0 || kinds[event.Repair] == 0 {
+		t.Errorf("events: %v", kinds)
+	}
+	metrics, err := w.client("gw").Text(t.Context(), "/metrics")
+	if err != nil || !strings.Contains(metrics, `gatewayd_fib_repairs_total{cause="carrier"} `) {
+		t.Errorf("metrics: %v\n%s", err, metrics)
+	}
+	if owned := w.owned(w.gw); !strings.Contains(owned, "10.0.99.0/24") {
+		t.Errorf("routes went with one of two uplinks:\n%s", owned)
+	}
+	w.ip("-n", w.isp, "link", "set", "down1", "up")
+	// A link set down loses its IPv6 addresses where they are not kept.
+	w.ip("-n", w.isp, "addr", "replace", "2001:db8::2/64", "dev", "down1", "nodad")
+	w.ready("gw")
+	if fib, err := w.client("gw").Text(t.Context(), "/v1/fib"); err != nil || !strings.Contains(fib, "10.0.99.0/24") {
+		t.Errorf("fib: %v\n%s", err, fib)
+	}
+	routes, err := w.client("gw").Text(t.Context(), "/v1/routes")
+	const both = `{"prefix":"10.0.99.0/24","primary":["100.64.0.2%up2","192.0.2.2%up1"]}` + "\n"
+	if err != nil || !strings.Contains(routes, both) || strings.Count(routes, "\n") != 104 {
+		t.Errorf("routes: %v\n%s", err, routes)
+	}
+}

@@ -39,7 +39,8 @@ type world struct {
 	gw, isp string // namespaces
 }
 
-// newWorld joins gw (192.0.2.1, port up1) with isp (192.0.2.2, port down1).
+// newWorld joins gw (192.0.2.1, port up1) with isp (192.0.2.2, port down1),
+// and again over up2 and down2 (100.64.0.1 and 100.64.0.2).
 func newWorld(t *testing.T) *world {
 	needRoot(t)
 	prefix := fmt.Sprintf("gwt-gatewayd-%d-", os.Getpid())
@@ -52,14 +53,20 @@ func newWorld(t *testing.T) *world {
 		}
 		w.ip("-n", ns, "link", "set", "lo", "up")
 	}
-	w.ip("-n", w.gw, "link", "add", "up1", "index", "101", "type", "veth",
-		"peer", "name", "down1", "index", "102", "netns", w.isp)
-	for _, end := range [][3]string{{w.gw, "up1", "1"}, {w.isp, "down1", "2"}} {
-		w.ip("-n", end[0], "addr", "add", "192.0.2."+end[2]+"/24", "dev", end[1])
-		w.ip("-n", end[0], "addr", "add", "2001:db8::"+end[2]+"/64", "dev", end[1], "nodad")
+	w.link("1", "192.0.2.", "2001:db8::")
+	w.link("2", "100.64.0.", "2001:db8:2::")
+	return w
+}
+
+// link joins upN with downN; the ends get host numbers 1 and 2.
+func (w *world) link(n, net4, net6 string) {
+	w.ip("-n", w.gw, "link", "add", "up"+n, "index", "10"+n, "type", "veth",
+		"peer", "name", "down"+n, "index", "20"+n, "netns", w.isp)
+	for _, end := range [][3]string{{w.gw, "up" + n, "1"}, {w.isp, "down" + n, "2"}} {
+		w.ip("-n", end[0], "addr", "add", net4+end[2]+"/24", "dev", end[1])
+		w.ip("-n", end[0], "addr", "add", net6+end[2]+"/64", "dev", end[1], "nodad")
 		w.ip("-n", end[0], "link", "set", end[1], "up")
 	}
-	return w
 }
 
 func (w *world) ip(args ...string) string {
@@ -112,6 +119,12 @@ neighbors:
   - {name: gw, address: 192.0.2.1, interface: down1, asn: 64500}
   - {name: gw-v6, address: "2001:db8::1", interface: down1, asn: 64500}
 `
+)
+
+// gwSecond and ispSecond are neighbors over the second link.
+const (
+	gwSecond  = "  - {name: isp-2, address: 100.64.0.2, interface: up2, asn: 64511}\n"
+	ispSecond = "  - {name: gw-2, address: 100.64.0.1, interface: down2, asn: 64500}\n"
 )
 
 // process is a running gatewayd.
@@ -196,16 +209,20 @@ func (w *world) until(name, what string, ok func(gateway.Status) bool) gateway.S
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	last, answers := "", 0
 	for {
 		s, err := w.client(name).Status(ctx)
 		if err == nil && ok(s) {
 			return s
 		}
+		if err == nil {
+			text, _ := json.Marshal(s)
+			last, answers = string(text), answers+1
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			text, _ := json.Marshal(s)
-			w.t.Fatalf("%s never %s: %v\n%s", name, what, err, text)
+			w.t.Fatalf("%s never %s: %v; the last of %d answers was\n%s", name, what, err, answers, last)
 		}
 	}
 }
