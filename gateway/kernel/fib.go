@@ -190,14 +190,18 @@ func (n *Netlink) Fail(h state.NextHop) (Applied, error) {
 }
 
 // Restore puts the next hop back into every group, after making its nexthop
-// object anew: carrier loss deletes it. Routes deleted with it come back with
-// the next Update, an empty one included.
+// object anew: Fail and carrier loss delete it. Routes deleted with it come
+// back with the next Update, an empty one included. Unlike Fail it replaces
+// groups, which for IPv6 costs 0.5 µs a route behind them.
 func (n *Netlink) Restore(h state.NextHop) (Applied, error) {
 	start := time.Now()
 	defer n.repair()()
+	was := n.dead[h]
 	n.markDown(h, false)
-	n.retry(h)
-	applied, err := n.tell(n.using(h), true)
+	if was {
+		n.retry(h)
+	}
+	applied, err := n.tell(n.using(h), was)
 	applied.Took = time.Since(start)
 	if err != nil {
 		return applied, fmt.Errorf("restore next hop %s: %w", h, err)

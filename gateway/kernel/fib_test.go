@@ -230,6 +230,38 @@ func TestAdoptKeepsEverythingForwarding(t *testing.T) {
 	w.clean(next)
 }
 
+// What links and BFD say before BGP is back changes nothing adopted.
+func TestRestoreBetweenAdoptAndUpdate(t *testing.T) {
+	w := newWorld(t)
+	w.set(both())
+	before := w.ids()
+	next := w.open()
+	w.must(next.Adopt())
+	for _, h := range hops(isp1, isp2, isp16) {
+		_, err := next.Restore(h)
+		w.must(err)
+	}
+	_, err := next.Fail(isp2)
+	w.must(err)
+	_, err = next.Restore(isp2)
+	w.must(err)
+	_, err = next.Update(both(), nil)
+	w.must(err)
+	if diff := cmp.Diff(before, w.ids()); diff != "" {
+		t.Errorf("restart changed the kernel's routes (-before +after):\n%s", diff)
+	}
+	_, err = next.Sweep()
+	w.must(err)
+	w.clean(next)
+	_, err = next.Set(state.State{})
+	w.must(err)
+	w.golden(next, "empty")
+	w.clean(next)
+	if left := w.ip("nexthop"); left != "" {
+		t.Errorf("nexthop objects left:\n%s", left)
+	}
+}
+
 // A restart into other groups replaces routes in place and sweeps the rest.
 func TestAdoptIntoADifferentState(t *testing.T) {
 	w := newWorld(t)

@@ -249,9 +249,7 @@ func (t *groupTable) collect() error {
 		if len(h.groups) > 0 || t.holding {
 			continue
 		}
-		if h.live {
-			t.scratch.delNexthop(h.id)
-		}
+		t.scratch.delNexthop(h.id)
 		t.ids.free(h.id)
 		delete(t.hops, key)
 		t.markBlocked(key, false)

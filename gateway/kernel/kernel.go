@@ -18,12 +18,14 @@ type FIB interface {
 	// Set makes the kernel's state exactly this one, except that stale
 	// routes stay until Sweep.
 	Set(state.State) (Applied, error)
-	// Update applies a difference: routes to set and to delete.
+	// Update applies a difference: routes to set and to delete. It also brings
+	// back routes that the kernel lost with their group, even when empty. The
+	// groups' slices are kept: nobody may write to them afterwards.
 	Update(set map[netip.Prefix]state.Group, del []netip.Prefix) (Applied, error)
 	// Fail takes a next hop out of every group that uses it, before anything
-	// else is computed: its cost is one message a group (shared by all routes).
+	// else is computed: one message does it for all groups and all routes.
 	Fail(state.NextHop) (Applied, error)
-	// Restore puts it back.
+	// Restore puts it back: one message a group.
 	Restore(state.NextHop) (Applied, error)
 	// Sweep removes routes still stale. It returns how many.
 	Sweep() (int, error)
