@@ -98,6 +98,9 @@ func (m markdown) phases() {
 		"Route LoC max", "Route LoC median", "Loss-derived LoC", "First route convergence", "Full convergence"}}
 	for i := range m.r.Phases {
 		p := &m.r.Phases[i]
+		if p.End <= p.Start {
+			continue // only marks the end of the timeline
+		}
 		rows = append(rows, []string{p.Phase, time.Duration(p.End - p.Start).Round(time.Millisecond).String(),
 			fmt.Sprint(p.Offered), fmt.Sprint(p.Lost), fmt.Sprint(p.Late), fmt.Sprint(p.Duplicates), fmt.Sprint(p.Reordered),
 			figure(m.r, p.Phase, "route_loc", convergence.Max), figure(m.r, p.Phase, "route_loc", convergence.Median),
@@ -113,7 +116,7 @@ func (m markdown) phases() {
 		if !in.Confirmed {
 			evidence = strings.TrimSpace("not confirmed " + in.Error)
 		}
-		rows = append(rows, []string{what, in.Target, in.Phase, short(time.Duration(in.Return - in.Call)), evidence})
+		rows = append(rows, []string{what, in.Target, in.Phase, plain(time.Duration(in.Return - in.Call)), evidence})
 	}
 	if len(rows) > 1 {
 		m.WriteString("### Faults\n\n")
@@ -165,7 +168,9 @@ func (m markdown) settings() {
 		{"Seed", fmt.Sprint(m.r.Seed)},
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.r.Environment)) {
-		rows = append(rows, []string{key, m.r.Environment[key]})
+		if value := m.r.Environment[key]; value != "" {
+			rows = append(rows, []string{key, value})
+		}
 	}
 	m.table(rows...)
 }

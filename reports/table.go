@@ -58,8 +58,8 @@ func writeWaterfall(b *strings.Builder, p *convergence.PhaseResult) {
 	}
 	fmt.Fprintf(b, "  %s: %s dark %s", printable(p.Phase), printable(f.Flow), loc(f))
 	if s := f.Stages; s != nil {
-		fmt.Fprintf(b, " = detect %s | decide %s | signal %s | program %s | residual %s",
-			plain(s.Detect), plain(s.Decide), plain(s.Signal), plain(s.Program), plain(s.Residual))
+		fmt.Fprintf(b, "; converged in %s = detect %s | decide %s | signal %s | program %s | residual %s",
+			plain(f.RouteSpecific), plain(s.Detect), plain(s.Decide), plain(s.Signal), plain(s.Program), plain(s.Residual))
 		if s.By != "" {
 			fmt.Fprintf(b, ", repaired by %s", printable(s.By))
 		}

@@ -63,8 +63,14 @@ func Analyze(run Run, o Options) Result {
 		},
 	}
 	events := slices.SortedStableFunc(slices.Values(run.Events), func(a, b Event) int { return cmp.Compare(a.T, b.T) })
+	evidence := map[string][]Event{"": events}
+	for _, f := range run.Flows {
+		if _, ok := evidence[f.Family]; !ok {
+			evidence[f.Family] = ofFamily(events, f.Family)
+		}
+	}
 	for _, p := range run.Phases {
-		r.Phases = append(r.Phases, analyzePhase(run, p, events, o))
+		r.Phases = append(r.Phases, analyzePhase(run, p, evidence, o))
 	}
 	return r
 }
@@ -97,11 +103,11 @@ func causeOf(run Run, phase string) cause {
 	return c
 }
 
-func analyzePhase(run Run, p Phase, events []Event, o Options) PhaseResult {
+func analyzePhase(run Run, p Phase, evidence map[string][]Event, o Options) PhaseResult {
 	c := causeOf(run, p.Name)
 	r := PhaseResult{Phase: p.Name, Start: p.Start, End: p.End, Event: c.at}
 	for i := range run.Flows {
-		f := newWindow(&run.Flows[i], p, o.ForwardingDelayThreshold).result(c, events)
+		f := newWindow(&run.Flows[i], p, o.ForwardingDelayThreshold).result(c, evidence[run.Flows[i].Family])
 		r.Flows = append(r.Flows, f)
 		r.Offered += f.Sent
 		r.Lost += f.Lost

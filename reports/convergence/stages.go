@@ -2,8 +2,10 @@ package convergence
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -83,6 +85,34 @@ func stages(events []Event, c cause, o Outage, interval time.Duration) *Stages {
 	s.Program = take(programmed, "program", program.T)
 	s.Residual = take(true, "residual", max(whole, at))
 	return s
+}
+
+// ofFamily leaves out the events about the other address family: its session
+// or next hop tells nothing of a flow of this one ("ipv4" or "ipv6").
+func ofFamily(events []Event, family string) []Event {
+	var list []Event
+	for _, e := range events {
+		if about := familyOf(e); about == "" || about == family {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// familyOf tells it by the address or prefix an event is about, else by the
+// first of the next hops it names; "" if it names none.
+func familyOf(e Event) string {
+	via, _, _ := strings.Cut(e.Data["via"], " ")
+	for _, text := range []string{e.Key, via} {
+		text, _, _ = strings.Cut(text, "/")
+		if a, err := netip.ParseAddr(text); err == nil {
+			if a.Unmap().Is4() {
+				return "ipv4"
+			}
+			return "ipv6"
+		}
+	}
+	return ""
 }
 
 // begun is when the work that an event tells of began.

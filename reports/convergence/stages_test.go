@@ -107,6 +107,40 @@ func TestStagesSum(t *testing.T) {
 	}
 }
 
+// A session of one address family is no evidence for a flow of the other.
+func TestStagesOfAFamily(t *testing.T) {
+	run := failover([]dark{{101 * ms, 151 * ms}}, []dark{{101 * ms, 161 * ms}})
+	run.Flows[0].Family, run.Flows[1].Family = "ipv4", "ipv6"
+	about := func(e Event, key, via string) Event {
+		e.Key, e.Data = key, map[string]string{"via": via}
+		return e
+	}
+	run.Events = []Event{
+		about(event(140*milli, "gw1", "bfd.down"), "198.18.0.1", ""),
+		about(event(150*milli+200*micro, "gw1", "nexthop.change"), "1735852042", "198.18.0.3 dev isp2,198.18.0.9 dev gw2"),
+		about(event(160*milli, "gw1", "bfd.down"), "fd00:18::1", ""),
+		about(event(160*milli+300*micro, "gw1", "fib.change"), "2001:db8::/32", "isp2"),
+	}
+	flows := phase(t, Analyze(run, Options{}), "failure").Flows
+	if s := flows[0].Stages; s.Detect != 40*milli-20*micro || s.Program != 10*milli+200*micro || s.Residual != 800*micro {
+		t.Errorf("ipv4: %+v", s)
+	}
+	if s := flows[1].Stages; s.Detect != 60*milli-20*micro || s.Program != 300*micro || s.Residual != 700*micro {
+		t.Errorf("ipv6: %+v", s)
+	}
+}
+
+func TestFamilyOf(t *testing.T) {
+	for _, c := range []struct{ key, via, want string }{
+		{"198.18.0.1", "", "ipv4"}, {"fd00::1", "", "ipv6"}, {"0.0.0.0/0", "", "ipv4"}, {"2001:db8::/32", "198.18.0.3 dev x", "ipv6"},
+		{"isp1", "", ""}, {"17", "fd00::1 dev isp1", "ipv6"}, {"17", "isp1,isp2", ""}, {"", "", ""}, {"::ffff:10.0.0.1", "", "ipv4"},
+	} {
+		if got := familyOf(Event{Key: c.key, Data: map[string]string{"via": c.via}}); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}
+
 func TestFirstEvent(t *testing.T) {
 	run := Run{Events: []Event{
 		{T: 30, Node: "gw2", Kind: "bfd.down", Key: "10.0.0.1"},

@@ -42,8 +42,8 @@ func (m Measurement) String() string {
 	return FormatTime(m.Time, m.Uncertainty)
 }
 
-// FormatTime prints a time in ms with its uncertainty: "128.0 ms ±1.0". An
-// uncertainty below 0.05 ms gets as many digits as it needs.
+// FormatTime prints a time in ms with its uncertainty: "128.0 ms ±1.0". What
+// is below 0.05 ms is printed to the microsecond, uncertainty rounded up.
 func FormatTime(t, uncertainty time.Duration) string {
 	digits := 1
 	if uncertainty > 0 && uncertainty < 50*time.Microsecond || t != 0 && t.Abs() < 50*time.Microsecond {
@@ -51,6 +51,9 @@ func FormatTime(t, uncertainty time.Duration) string {
 	}
 	if uncertainty == 0 {
 		return fmt.Sprintf("%.*f ms", digits, milliseconds(t))
+	}
+	if digits == 3 {
+		uncertainty = (uncertainty + time.Microsecond - 1).Truncate(time.Microsecond)
 	}
 	return fmt.Sprintf("%.*f ms ±%.*f", digits, milliseconds(t), digits, milliseconds(uncertainty))
 }

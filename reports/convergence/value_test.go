@@ -116,6 +116,7 @@ func TestFormatTime(t *testing.T) {
 		{0, milli, "0.0 ms ±1.0"},
 		{2 * time.Second, 0, "2000.0 ms"},
 		{3 * micro, 0, "0.003 ms"},
+		{113*milli + 429*micro, 300, "113.429 ms ±0.001"},
 		{10 * milli, 20 * micro, "10.000 ms ±0.020"},
 	} {
 		if got := FormatTime(c.t, c.u); got != c.want {
