@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -161,7 +162,8 @@ func (l *Lab) Watch(ctx context.Context) (<-chan convergence.Event, error) {
 }
 
 // Exec runs a command inside a node and returns its exit code. With a
-// terminal as standard input the command gets it.
+// terminal as standard input the command gets it. What is not in PATH is
+// looked for beside this program.
 func (l *Lab) Exec(ctx context.Context, node string, argv []string, stdio proc.Stdio) (int, error) {
 	if l.topology.Node(node) == nil {
 		return 0, fmt.Errorf("exec: no node %q in lab %s: it has %s", node, l.name, nodeNames(l.topology))
@@ -169,6 +171,9 @@ func (l *Lab) Exec(ctx context.Context, node string, argv []string, stdio proc.S
 	target, err := call[proc.Target](ctx, l.client, "/v1/target", powerRequest{Node: node})
 	if err != nil {
 		return 0, fmt.Errorf("exec on %s: %w", node, err)
+	}
+	if self, err := os.Executable(); err == nil {
+		target.Tools = filepath.Dir(self)
 	}
 	return proc.Exec(ctx, target, argv, stdio)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,6 +44,24 @@ func planAll(t *topologies.Topology, b kind.Binaries) ([]kind.Spec, error) {
 		all = append(all, spec)
 	}
 	return all, errors.Join(errs...)
+}
+
+// needs names the capabilities of the machine that a lab stands on.
+func needs(t *topologies.Topology, specs []kind.Spec) []string {
+	all := []string{"netns", "ipv6"}
+	add := func(name string, wanted bool) {
+		if wanted && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	for _, s := range specs {
+		add("node", len(s.Processes) > 0)
+		add("nexthop", s.EventSocket != "")
+	}
+	for _, l := range t.Links {
+		add("cable", l.Type == "cable")
+	}
+	return all
 }
 
 // hostsFile names every node by its first address of each family.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gwlab/lab/kind"
 	"gwlab/reports/convergence"
 	"gwlab/topologies"
 )
@@ -264,8 +265,12 @@ func TestUpRefuses(t *testing.T) {
 		"bad name":      {UpOptions{Topology: pair(), Name: "a b"}, "lab name"},
 		"reserved node": {UpOptions{Topology: reserved, Name: "a"}, `"cable" is taken`},
 	} {
-		if _, err := Up(t.Context(), c.o, nil); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+		_, err := Up(t.Context(), c.o, nil)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", what, err)
+		}
+		if refused := (Refusal{}); !errors.As(err, &refused) {
+			t.Errorf("%s is no Refusal: %v", what, err)
 		}
 	}
 	if os.Geteuid() != 0 {
@@ -303,6 +308,21 @@ func TestPause(t *testing.T) {
 			t.Errorf("without an event: %v", d)
 		}
 	})
+}
+
+func TestNeeds(t *testing.T) {
+	topo := load(t, "pair")
+	specs, err := planAll(topo, kind.Binaries{Gatewayd: "/bin/true"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"netns", "ipv6", "node", "nexthop", "cable"}, needs(topo, specs)); d != "" {
+		t.Error(d)
+	}
+	line := topologies.Line(2, "veth")
+	if d := cmp.Diff([]string{"netns", "ipv6"}, needs(line, make([]kind.Spec, 2))); d != "" {
+		t.Error(d)
+	}
 }
 
 func TestHostsFile(t *testing.T) {

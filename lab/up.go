@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gwlab/lab/capability"
 	"gwlab/lab/kind"
 	"gwlab/lab/netns"
 	"gwlab/lab/proc"
@@ -82,8 +83,11 @@ func (o UpOptions) check() error {
 	if err := checkRoot(); err != nil {
 		return err
 	}
-	_, err := planAll(o.Topology, o.Binaries)
-	return err
+	specs, err := planAll(o.Topology, o.Binaries)
+	if err != nil {
+		return err
+	}
+	return capability.Require(needs(o.Topology, specs)...)
 }
 
 // absolute makes paths independent of the directory they were given in.

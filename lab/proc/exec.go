@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +20,9 @@ type Target struct {
 	Lab, Node string
 	Namespace string // path of the network namespace's file
 	InitPid   int    // of the sandbox, 0 for a node without one
+	// Tools is a directory that commands are looked for in after PATH; empty
+	// for none.
+	Tools string
 }
 
 // Stdio is what a command in a node reads and writes.
@@ -38,10 +43,14 @@ func Exec(ctx context.Context, t Target, argv []string, stdio Stdio) (int, error
 		return 0, fmt.Errorf("exec on %s: %w", t.Node, err)
 	}
 	defer closeNamespaces(into)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd := exec.CommandContext(ctx, t.find(argv[0]), argv[1:]...)
+	cmd.Args[0] = argv[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdio.In, stdio.Out, stdio.Err
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), LabEnv+"="+t.Lab, "GWLAB_NODE="+t.Node)
+	if t.Tools != "" {
+		cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH")+":"+t.Tools)
+	}
 	tty := terminal(stdio.In)
 	if tty >= 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Foreground: true, Ctty: tty}
@@ -66,6 +75,22 @@ func Exec(ctx context.Context, t Target, argv []string, stdio Stdio) (int, error
 		return 0, fmt.Errorf("exec on %s: %w", t.Node, err)
 	}
 	return 0, nil
+}
+
+// find looks for a command that is not in PATH among the tools.
+func (t Target) find(command string) string {
+	if _, err := exec.LookPath(command); err == nil || strings.Contains(command, "/") || t.Tools == "" {
+		return command
+	}
+	if tool := filepath.Join(t.Tools, command); isFile(tool) {
+		return tool
+	}
+	return command
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (t Target) open() ([]namespace, error) {

@@ -379,6 +379,25 @@ func TestExecReturnsExitCode(t *testing.T) {
 	}
 }
 
+func TestExecFindsTools(t *testing.T) {
+	sb := sandbox(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "gwt-tool"), []byte("#!/bin/sh\necho tool $0\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	target := Target{Lab: "prot", Node: "n1", Namespace: sb.cfg.Namespace, InitPid: sb.Pid(), Tools: dir}
+	for _, argv := range [][]string{{"gwt-tool"}, {"sh", "-c", "gwt-tool"}} {
+		var out bytes.Buffer
+		if code, err := Exec(t.Context(), target, argv, Stdio{Out: &out}); err != nil || code != 0 || !strings.HasPrefix(out.String(), "tool ") {
+			t.Errorf("%v: code %d, %v, output %q", argv, code, err, out.String())
+		}
+	}
+	target.Tools = ""
+	if _, err := Exec(t.Context(), target, []string{"gwt-tool"}, Stdio{}); err == nil {
+		t.Error("it is found without tools")
+	}
+}
+
 func TestExecWithoutSandbox(t *testing.T) {
 	sb := sandbox(t)
 	var out bytes.Buffer
