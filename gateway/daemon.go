@@ -82,7 +82,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return err
 	}
 	listeners := map[net.Listener]http.Handler{}
-	metrics := metricsHandler(d.Status, d.meter.counted)
+	metrics := metricsHandler(d.meter, d.Status)
 	if cfg.Metrics != "" {
 		l, err := listenMetrics(ctx, cfg.Metrics)
 		if err != nil {

@@ -2,10 +2,11 @@ package gateway
 
 import (
 	"maps"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"gwlab/gateway/event"
 )
@@ -13,7 +14,9 @@ import (
 // meter counts what passes on its way to the bus. Like any Sink it never
 // waits for anybody: its lock guards a few additions.
 type meter struct {
-	bus *event.Bus
+	bus     *event.Bus
+	repairs *prometheus.CounterVec
+	took    prometheus.Histogram
 
 	mu sync.Mutex
 	c  counts
@@ -22,38 +25,25 @@ type meter struct {
 // counts are the sums over all events so far.
 type counts struct {
 	kinds  map[string]uint64 // events, by kind
-	causes map[string]uint64 // repairs, by cause
 	mended uint64
 	swept  uint64
 	last   time.Duration // of the last repair
-	took   histogram     // of all repairs
-}
-
-// histogram counts durations; buckets[i] holds those up to bounds()[i] and
-// over the bound before, the last one the rest.
-type histogram struct {
-	buckets [repairBuckets + 1]uint64
-	sum     time.Duration
-	count   uint64
-}
-
-const repairBuckets = 14
-
-// bound is the upper end of bucket i: 10 µs doubled i times, 82 ms at most.
-func bound(i int) time.Duration { return 10 * time.Microsecond << i }
-
-func (h *histogram) observe(d time.Duration) {
-	i := 0
-	for i < repairBuckets && d > bound(i) {
-		i++
-	}
-	h.buckets[i]++
-	h.sum += d
-	h.count++
 }
 
 func newMeter(bus *event.Bus) *meter {
-	return &meter{bus: bus, c: counts{kinds: map[string]uint64{}, causes: map[string]uint64{}}}
+	return &meter{
+		bus: bus,
+		c:   counts{kinds: map[string]uint64{}},
+		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatewayd_fib_repairs_total",
+			Help: "Repairs of nexthop groups, by what caused them.",
+		}, []string{"cause"}),
+		took: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "gatewayd_fib_repair_duration_seconds",
+			Help:    "How long the kernel took for one repair.",
+			Buckets: prometheus.ExponentialBuckets(10e-6, 2, 14), // 10 µs … 82 ms
+		}),
+	}
 }
 
 // Emit counts the event and passes it on.
@@ -68,10 +58,10 @@ func (m *meter) count(e event.Event) {
 	m.c.kinds[e.Kind]++
 	switch e.Kind {
 	case event.Repair:
-		m.c.causes[e.Data["cause"]]++
+		m.repairs.WithLabelValues(e.Data["cause"]).Inc()
 		if ns, err := strconv.ParseInt(e.Data["took_ns"], 10, 64); err == nil {
 			m.c.last = time.Duration(ns)
-			m.c.took.observe(m.c.last)
+			m.took.Observe(m.c.last.Seconds())
 		}
 	case event.Mended:
 		if n, err := strconv.ParseUint(e.Data["count"], 10, 64); err == nil {
@@ -89,7 +79,7 @@ func (m *meter) counted() counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := m.c
-	c.kinds, c.causes = maps.Clone(c.kinds), maps.Clone(c.causes)
+	c.kinds = maps.Clone(c.kinds)
 	return c
 }
 
@@ -100,5 +90,3 @@ func (c counts) fib() FIBStatus {
 		LastRepair: c.last, Mended: c.mended, Swept: c.swept,
 	}
 }
-
-func sortedKeys(m map[string]uint64) []string { return slices.Sorted(maps.Keys(m)) }

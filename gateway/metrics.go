@@ -2,110 +2,119 @@ package gateway
 
 import (
 	"net/http"
-	"runtime"
 	"strconv"
 
-	"golang.org/x/sys/unix"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"gwlab/gateway/bfd"
 	"gwlab/gateway/bgp"
 )
 
-// metricsHandler samples the daemon at each scrape.
-func metricsHandler(status func() Status, counted func() counts) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		var x exposition
-		s := status()
-		daemonMetrics(&x, s)
-		bfdMetrics(&x, s.BFD)
-		bgpMetrics(&x, s.Peers)
-		fibMetrics(&x, s.FIB, counted())
-		processMetrics(&x)
-		w.Header().Set("Content-Type", expositionType)
-		_ = x.writeTo(w) // the reader went away: nobody to tell
-	})
+// metricsHandler serves a registry of its own: nothing that a library
+// registers by itself gets in.
+func metricsHandler(m *meter, status func() Status) http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(m.repairs, m.took, &sampler{status: status, counted: m.counted},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 2})
 }
 
-func daemonMetrics(x *exposition, s Status) {
-	x.family("gatewayd_info", "gauge", "Always 1; the version is its label.")(1, "version", s.Version)
-	x.family("gatewayd_ready", "gauge", "1 when every neighbor, BFD session and the FIB is as configured.")(one(s.Ready))
-	x.family("gatewayd_draining", "gauge", "1 during a graceful stop.")(one(s.Draining))
-	x.family("gatewayd_real_time", "gauge", "1 when the BFD thread runs under SCHED_FIFO.")(one(s.RealTime))
-	x.family("gatewayd_config_rejected", "gauge", "1 when the last reload was rejected.")(one(s.ConfigError != ""))
+// sampler turns a status into samples at each scrape.
+type sampler struct {
+	status  func() Status
+	counted func() counts
 }
 
-func bfdMetrics(x *exposition, sessions []bfd.Status) {
-	each := func(sample func(float64, ...string), value func(bfd.Status) float64, more ...string) {
-		for _, s := range sessions {
-			sample(value(s), append([]string{"interface", s.Key.Interface, "peer", s.Key.Peer.String()}, more...)...)
-		}
+// Describe sends nothing: which samples there are depends on the sessions.
+func (*sampler) Describe(chan<- *prometheus.Desc) {}
+
+// Collect samples the daemon once.
+func (s *sampler) Collect(out chan<- prometheus.Metric) {
+	status, x := s.status(), samples(out)
+	x.daemon(status)
+	for _, b := range status.BFD {
+		x.bfd(b)
 	}
-	each(x.family("gatewayd_bfd_session_up", "gauge", "1 when the session is Up."),
-		func(s bfd.Status) float64 { return one(s.State == bfd.Up.String()) })
-	state := x.family("gatewayd_bfd_session_state", "gauge", "1 for the state the session is in.")
-	for _, s := range sessions {
-		state(1, "interface", s.Key.Interface, "peer", s.Key.Peer.String(), "state", s.State)
+	for _, p := range status.Peers {
+		x.bgp(p)
 	}
-	each(x.family("gatewayd_bfd_session_transitions_total", "counter", "State changes of the session."),
-		func(s bfd.Status) float64 { return float64(s.Transitions) })
-	packets := x.family("gatewayd_bfd_packets_total", "counter", "Control packets of the session.")
-	each(packets, func(s bfd.Status) float64 { return float64(s.Tx) }, "direction", "sent")
-	each(packets, func(s bfd.Status) float64 { return float64(s.Rx) }, "direction", "received")
-	each(packets, func(s bfd.Status) float64 { return float64(s.Dropped) }, "direction", "dropped")
-	each(x.family("gatewayd_bfd_detect_time_seconds", "gauge", "Detection time in force."),
-		func(s bfd.Status) float64 { return s.DetectTime.Seconds() })
-	each(x.family("gatewayd_bfd_worst_tx_lateness_seconds", "gauge", "Worst delay of a transmission against its schedule."),
-		func(s bfd.Status) float64 { return s.WorstTxLateness.Seconds() })
+	x.fib(status.FIB, s.counted())
 }
 
-func bgpMetrics(x *exposition, peers []bgp.PeerStatus) {
-	each := func(sample func(float64, ...string), value func(bgp.PeerStatus) float64, more ...string) {
-		for _, p := range peers {
-			sample(value(p), append(peerLabels(p), more...)...)
-		}
+type samples chan<- prometheus.Metric
+
+// labels are names and values in turn.
+type labels []string
+
+func (x samples) send(typ prometheus.ValueType, name, help string, value float64, l labels) {
+	names, values := make([]string, 0, len(l)/2), make([]string, 0, len(l)/2)
+	for i := 0; i+1 < len(l); i += 2 {
+		names, values = append(names, l[i]), append(values, l[i+1])
 	}
-	each(x.family("gatewayd_bgp_peer_up", "gauge", "1 when the session is Established."),
-		func(p bgp.PeerStatus) float64 { return one(p.State == established) })
-	state := x.family("gatewayd_bgp_peer_state", "gauge", "1 for the state the session is in.")
-	for _, p := range peers {
-		state(1, append(peerLabels(p), "state", p.State)...)
-	}
-	prefixes := x.family("gatewayd_bgp_peer_prefixes", "gauge", "Prefixes accepted from and advertised to the peer.")
-	each(prefixes, func(p bgp.PeerStatus) float64 { return float64(p.Received) }, "direction", "received")
-	each(prefixes, func(p bgp.PeerStatus) float64 { return float64(p.Advertised) }, "direction", "advertised")
-	each(x.family("gatewayd_bgp_peer_established_total", "counter", "Times the session was Established."),
-		func(p bgp.PeerStatus) float64 { return float64(p.Established) })
+	x <- prometheus.MustNewConstMetric(prometheus.NewDesc("gatewayd_"+name, help, names, nil), typ, value, values...)
 }
 
-func peerLabels(p bgp.PeerStatus) []string {
-	return []string{"peer", p.Address.String(), "name", p.Name, "asn", strconv.FormatUint(uint64(p.ASN), 10)}
+func (x samples) gauge(name, help string, value float64, l ...string) {
+	x.send(prometheus.GaugeValue, name, help, value, l)
 }
 
-func fibMetrics(x *exposition, fib FIBStatus, c counts) {
-	x.family("gatewayd_fib_routes", "gauge", "Routes wanted in the kernel.")(float64(fib.Routes))
-	x.family("gatewayd_fib_programmed", "gauge", "1 when nothing waits to be written.")(one(fib.Programmed))
-	x.family("gatewayd_fib_programs_total", "counter", "Batches of routes programmed.")(float64(fib.Programs))
-	x.family("gatewayd_fib_audit_mended_total", "counter", "Differences from the kernel that the audit put right.")(float64(fib.Mended))
-	x.family("gatewayd_fib_swept_routes_total", "counter", "Stale routes removed after a restart.")(float64(fib.Swept))
-	repairs := x.family("gatewayd_fib_repairs_total", "counter", "Repairs of nexthop groups, by what caused them.")
-	for _, cause := range sortedKeys(c.causes) {
-		repairs(float64(c.causes[cause]), "cause", cause)
+func (x samples) counter(name, help string, value uint64, l ...string) {
+	x.send(prometheus.CounterValue, name, help, float64(value), l)
+}
+
+func (x samples) daemon(s Status) {
+	x.gauge("info", "Always 1; the version is its label.", 1, "version", s.Version)
+	x.gauge("ready", "1 when every neighbor, BFD session and the FIB is as configured.", one(s.Ready))
+	x.gauge("draining", "1 during a graceful stop.", one(s.Draining))
+	x.gauge("real_time", "1 when the BFD thread runs under SCHED_FIFO.", one(s.RealTime))
+	x.gauge("config_rejected", "1 when the last reload was rejected.", one(s.ConfigError != ""))
+}
+
+func (x samples) bfd(s bfd.Status) {
+	id := func(more ...string) []string {
+		return append([]string{"interface", s.Key.Interface, "peer", s.Key.Peer.String()}, more...)
 	}
-	x.histogram("gatewayd_fib_repair_duration_seconds", "How long the kernel took for one repair.", c.took)
-	events := x.family("gatewayd_events_total", "counter", "Events emitted.")
-	for _, kind := range sortedKeys(c.kinds) {
-		events(float64(c.kinds[kind]), "kind", kind)
+	x.gauge("bfd_session_up", "1 when the session is Up.", one(s.State == bfd.Up.String()), id()...)
+	x.gauge("bfd_session_state", "1 for the state the session is in.", 1, id("state", s.State)...)
+	x.counter("bfd_session_transitions_total", "State changes of the session.", s.Transitions, id()...)
+	const packets, help = "bfd_packets_total", "Control packets of the session."
+	x.counter(packets, help, s.Tx, id("direction", "sent")...)
+	x.counter(packets, help, s.Rx, id("direction", "received")...)
+	x.counter(packets, help, s.Dropped, id("direction", "dropped")...)
+	x.gauge("bfd_detect_time_seconds", "Detection time in force.", s.DetectTime.Seconds(), id()...)
+	x.gauge("bfd_worst_tx_lateness_seconds", "Worst delay of a transmission against its schedule.",
+		s.WorstTxLateness.Seconds(), id()...)
+}
+
+func (x samples) bgp(p bgp.PeerStatus) {
+	id := func(more ...string) []string {
+		asn := strconv.FormatUint(uint64(p.ASN), 10)
+		return append([]string{"peer", p.Address.String(), "name", p.Name, "asn", asn}, more...)
+	}
+	x.gauge("bgp_peer_up", "1 when the session is Established.", one(p.State == established), id()...)
+	x.gauge("bgp_peer_state", "1 for the state the session is in.", 1, id("state", p.State)...)
+	const prefixes, help = "bgp_peer_prefixes", "Prefixes accepted from and advertised to the peer."
+	x.gauge(prefixes, help, float64(p.Received), id("direction", "received")...)
+	x.gauge(prefixes, help, float64(p.Advertised), id("direction", "advertised")...)
+	x.counter("bgp_peer_established_total", "Times the session was Established.", p.Established, id()...)
+}
+
+func (x samples) fib(f FIBStatus, c counts) {
+	x.gauge("fib_routes", "Routes wanted in the kernel.", float64(f.Routes))
+	x.gauge("fib_programmed", "1 when nothing waits to be written.", one(f.Programmed))
+	x.counter("fib_programs_total", "Batches of routes programmed.", f.Programs)
+	x.counter("fib_audit_mended_total", "Differences from the kernel that the audit put right.", f.Mended)
+	x.counter("fib_swept_routes_total", "Stale routes removed after a restart.", f.Swept)
+	for kind, n := range c.kinds {
+		x.counter("events_total", "Events emitted.", n, "kind", kind)
 	}
 }
 
-func processMetrics(x *exposition) {
-	x.family("go_goroutines", "gauge", "Goroutines that exist.")(float64(runtime.NumGoroutine()))
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	x.family("go_memstats_heap_alloc_bytes", "gauge", "Bytes of the live heap.")(float64(mem.HeapAlloc))
-	var use unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &use) == nil {
-		cpu := use.Utime.Nano() + use.Stime.Nano()
-		x.family("process_cpu_seconds_total", "counter", "Processor time used.")(float64(cpu) / 1e9)
+func one(b bool) float64 {
+	if b {
+		return 1
 	}
+	return 0
 }
