@@ -25,12 +25,12 @@ import (
 type ground struct {
 	*Agent
 	*journal
-	t     *testing.T
+	t     testing.TB
 	there *netlink.Handle
 	fib   *kernel.Netlink
 }
 
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() == 0 {
 		return
@@ -43,7 +43,7 @@ func needRoot(t *testing.T) {
 
 // newGround leaves the test's thread locked in an anonymous namespace, which
 // ends with it.
-func newGround(t *testing.T) *ground {
+func newGround(t testing.TB) *ground {
 	t.Helper()
 	needRoot(t)
 	runtime.LockOSThread()
@@ -78,7 +78,7 @@ func newGround(t *testing.T) *ground {
 	return g
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
