@@ -63,11 +63,9 @@ func Analyze(run Run, o Options) Result {
 		},
 	}
 	events := slices.SortedStableFunc(slices.Values(run.Events), func(a, b Event) int { return cmp.Compare(a.T, b.T) })
-	evidence := map[string][]Event{"": events}
-	for _, f := range run.Flows {
-		if _, ok := evidence[f.Family]; !ok {
-			evidence[f.Family] = ofFamily(events, f.Family)
-		}
+	evidence := make([][]Event, len(run.Flows))
+	for i, f := range run.Flows {
+		evidence[i] = ofFlow(events, f)
 	}
 	for _, p := range run.Phases {
 		r.Phases = append(r.Phases, analyzePhase(run, p, evidence, o))
@@ -91,8 +89,6 @@ type cause struct {
 	heal     bool
 }
 
-func (c cause) uncertainty() time.Duration { return time.Duration(c.at - c.call) }
-
 func causeOf(run Run, phase string) cause {
 	var c cause
 	for _, in := range run.Injections {
@@ -103,11 +99,24 @@ func causeOf(run Run, phase string) cause {
 	return c
 }
 
-func analyzePhase(run Run, p Phase, evidence map[string][]Event, o Options) PhaseResult {
-	c := causeOf(run, p.Name)
+// narrow puts the Convergence Event Instant of a cause that took a while at
+// the first packet lost meanwhile: by then it had taken effect.
+func (c cause) narrow(run Run, p Phase, o Options) cause {
+	for _, f := range run.Flows {
+		for _, out := range Outages(f, p, o.ForwardingDelayThreshold) {
+			if out.Start > c.call && out.Start < c.at {
+				c.at = out.Start
+			}
+		}
+	}
+	return c
+}
+
+func analyzePhase(run Run, p Phase, evidence [][]Event, o Options) PhaseResult {
+	c := causeOf(run, p.Name).narrow(run, p, o)
 	r := PhaseResult{Phase: p.Name, Start: p.Start, End: p.End, Event: c.at}
 	for i := range run.Flows {
-		f := newWindow(&run.Flows[i], p, o.ForwardingDelayThreshold).result(c, evidence[run.Flows[i].Family])
+		f := newWindow(&run.Flows[i], p, o.ForwardingDelayThreshold).result(c, evidence[i])
 		r.Flows = append(r.Flows, f)
 		r.Offered += f.Sent
 		r.Lost += f.Lost

@@ -70,6 +70,25 @@ func TestPacketSamplingInterval(t *testing.T) {
 	}
 }
 
+// A fault that took 6 ms to do had taken effect when the first packet was lost.
+func TestEventOfASlowFault(t *testing.T) {
+	run := failover([]dark{{102 * ms, 109 * ms}}, nil)
+	run.Injections[0].Return = 106 * ms
+	r := Analyze(run, Options{})
+	p := phase(t, r, "failure")
+	if f := p.Flows[0]; p.Event != 102*ms || f.RouteLoC != 7*milli || f.RouteSpecific != 7*milli {
+		t.Errorf("event %d, %+v", p.Event, f)
+	}
+	// It lies between the call at 100 ms and the loss at 102.
+	if m, err := Value(&r, "failure", "route_convergence", nil, Max); err != nil || m.Uncertainty != 3*milli {
+		t.Errorf("%v %v", m, err)
+	}
+	run.Flows = run.Flows[1:]
+	if p := phase(t, Analyze(run, Options{}), "failure"); p.Event != 106*ms {
+		t.Errorf("nothing lost: event %d", p.Event)
+	}
+}
+
 // RFC 3357: two losses apart are two periods; both are of the Route LoC, and
 // convergence is over only after the second.
 func TestLossPeriods(t *testing.T) {

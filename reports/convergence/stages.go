@@ -2,6 +2,7 @@ package convergence
 
 import (
 	"cmp"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -29,7 +30,7 @@ func isDecision(kind string) bool { return kind == repairKind || kind == bestPat
 
 func isProgramming(kind string) bool {
 	switch kind {
-	case repairKind, "fib.program", "fib.change", "nexthop.change", "nexthop.delete", "route.change", "route.delete":
+	case repairKind, "fib.program", fibChange, "nexthop.change", "nexthop.delete", "route.change", "route.delete":
 		return true
 	}
 	return false
@@ -37,9 +38,9 @@ func isProgramming(kind string) bool {
 
 // stages divides the time from the cause to the end of a flow's last outage.
 //
-// The node whose programming ended the outage is the first that programmed
-// anything within a packet interval of its end, else the last that did before
-// it. Detection is that node's own if it has one, else the first anywhere:
+// The node whose programming ended the outage is the one whose way to the
+// flow's destination changed within a packet interval of its end, else the
+// first that programmed anything then, else the last that did before it. Detection is that node's own if it has one, else the first anywhere:
 // then its news had to be signalled. Instants are clamped into order, so the
 // stages always sum to the whole; time without evidence of its own goes to
 // the next stage that has some.
@@ -87,14 +88,19 @@ func stages(events []Event, c cause, o Outage, interval time.Duration) *Stages {
 	return s
 }
 
-// ofFamily leaves out the events about the other address family: its session
-// or next hop tells nothing of a flow of this one ("ipv4" or "ipv6").
-func ofFamily(events []Event, family string) []Event {
+// ofFlow leaves out what tells nothing of a flow: sessions and next hops of
+// the other address family, and ways to other destinations.
+func ofFlow(events []Event, f Flow) []Event {
+	dst, _ := netip.ParseAddrPort(f.Dst) // the zero value is in no prefix
 	var list []Event
 	for _, e := range events {
-		if about := familyOf(e); about == "" || about == family {
-			list = append(list, e)
+		if about := familyOf(e); about != "" && f.Family != "" && about != f.Family {
+			continue
 		}
+		if prefix, err := netip.ParsePrefix(e.Key); err == nil && dst.IsValid() && !prefix.Contains(dst.Addr()) {
+			continue
+		}
+		list = append(list, e)
 	}
 	return list
 }
@@ -134,19 +140,21 @@ func within(events []Event, after, until int64) []Event {
 	return events[from:to]
 }
 
-// repairOf finds the programming that ended an outage.
+// repairOf finds the programming that ended an outage: at the node whose way
+// to the flow's destination changed at its end, if one did, else at any.
 func repairOf(events []Event, o Outage, interval time.Duration) (Event, bool) {
-	lastLost := o.Start + int64(o.Min)
+	from := o.Start + int64(o.Min) - int64(interval) // the last lost packet, less an interval
+	way, _ := first(events, "", func(kind string) bool { return kind == fibChange }, from+1, math.MaxInt64)
 	var before Event
 	found := false
 	for _, e := range events {
-		if !isProgramming(e.Kind) {
-			continue
-		}
-		if e.T > lastLost-int64(interval) {
+		switch {
+		case !isProgramming(e.Kind):
+		case e.T <= from:
+			before, found = e, true
+		case way.Node == "" || e.Node == way.Node:
 			return e, true
 		}
-		before, found = e, true
 	}
 	return before, found
 }

@@ -130,6 +130,29 @@ func TestStagesOfAFamily(t *testing.T) {
 	}
 }
 
+// Of the nodes that program something at the end of an outage, the one whose
+// way to the flow's destination changed repaired it.
+func TestRepairedByTheNodeOnTheWay(t *testing.T) {
+	run := failover([]dark{{101 * ms, 151 * ms}})
+	run.Flows[0].Dst, run.Flows[0].Family = "203.0.113.5:7000", "ipv4"
+	way := func(at time.Duration, node, prefix string) Event {
+		e := event(at, node, "fib.change")
+		e.Key = prefix
+		return e
+	}
+	run.Events = []Event{
+		event(140*milli, "gw1", "link.down"),
+		event(140*milli, "isp1", "link.down"),
+		event(150*milli+100*micro, "gw1", "nexthop.change"),
+		way(150*milli+150*micro, "gw1", "192.0.2.0/24"), // the way back
+		event(150*milli+300*micro, "isp1", "nexthop.change"),
+		way(150*milli+400*micro, "isp1", "203.0.113.0/28"),
+	}
+	if s := phase(t, Analyze(run, Options{}), "failure").Flows[0].Stages; s.By != "isp1" || s.Residual != 700*micro {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestFamilyOf(t *testing.T) {
 	for _, c := range []struct{ key, via, want string }{
 		{"198.18.0.1", "", "ipv4"}, {"fd00::1", "", "ipv6"}, {"0.0.0.0/0", "", "ipv4"}, {"2001:db8::/32", "198.18.0.3 dev x", "ipv6"},

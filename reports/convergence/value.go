@@ -106,8 +106,8 @@ func Value(r *Result, phase, metric string, groups []string, stat string) (Measu
 // bracket is the uncertainty of a phase's Convergence Event Instant.
 func (r *Result) bracket(p *PhaseResult) time.Duration {
 	for _, in := range r.Injections {
-		if in.Phase == p.Phase && in.Return == p.Event {
-			return time.Duration(in.Return - in.Call)
+		if in.Phase == p.Phase && in.Call <= p.Event && p.Event <= in.Return {
+			return time.Duration(p.Event - in.Call)
 		}
 	}
 	return 0
