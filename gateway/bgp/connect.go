@@ -2,6 +2,7 @@ package bgp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,18 +33,16 @@ func (l *listener) setKey(peer netip.Addr, password string) error {
 	return withFD(raw, func(fd int) error { return setMD5(fd, peer, password) })
 }
 
-// listen opens one listener a family that has peers.
+// listen opens what is missing of one listener a family that has peers.
 func (r *Router) listen(ctx context.Context) error {
-	for _, ipv6 := range []bool{false, true} {
-		if err := r.listenFamily(ctx, ipv6); err != nil {
-			for _, l := range r.listeners {
-				l.close()
-			}
-			r.listeners = nil
-			return err
-		}
+	return errors.Join(r.listenFamily(ctx, false), r.listenFamily(ctx, true))
+}
+
+func (r *Router) closeListeners() {
+	for _, l := range r.listeners {
+		l.close()
 	}
-	return nil
+	r.listeners = nil
 }
 
 func (r *Router) listenFamily(ctx context.Context, ipv6 bool) error {

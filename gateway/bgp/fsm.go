@@ -32,7 +32,10 @@ const (
 	// connection from the peer means that the peer lost it. A younger one may
 	// still be racing with its twin (RFC 4271 §6.8).
 	settled = time.Second
-	never   = int64(math.MaxInt64)
+	// afterCollision spreads new attempts when both ends, each for the other
+	// connection, closed both of a colliding pair.
+	afterCollision = 50 * time.Millisecond
+	never          = int64(math.MaxInt64)
 )
 
 // fsm is the state machine of one neighbour: its one session and the
@@ -191,6 +194,7 @@ func (f *fsm) step(ev event, now int64) []action {
 		f.lost(e.id, e.reason, true, now)
 	case evNotified:
 		f.lost(e.id, "received "+e.n.Error(), false, now)
+		f.collided(e.n, now)
 	case evOpen:
 		f.opened(e.id, e.open, now)
 	case evKeepalive:

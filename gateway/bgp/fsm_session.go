@@ -128,6 +128,15 @@ func (f *fsm) lost(id int, reason string, graceful bool, now int64) {
 	f.ended(l, up, reason, graceful, now)
 }
 
+// collided dials again soon when the peer's choice between two connections
+// has left none.
+func (f *fsm) collided(n *notification, now int64) {
+	if n.code == bgp.BGP_ERROR_CEASE && n.subcode == bgp.BGP_ERROR_SUB_CONNECTION_COLLISION_RESOLUTION &&
+		f.running() && len(f.links) == 0 && !f.dialing {
+		f.retryAt = now + int64(f.jitter()*float64(afterCollision))
+	}
+}
+
 // ended reports the end of the session and plans the next attempt: at once
 // after one that had lasted, by the retry timer otherwise.
 func (f *fsm) ended(l *link, up bool, reason string, graceful bool, now int64) {

@@ -197,6 +197,13 @@ func TestRFC4271_6_8_EstablishedWinsOverARacingConnection(t *testing.T) {
 	d.is(established)
 }
 
+func TestBothConnectionsLostToACollisionAreRetriedSoon(t *testing.T) {
+	d := newDriver(t, nil)
+	d.establish()
+	d.on(evNotified{1, cease(7, "")}, "close 1", "down")
+	d.on(evTick{}, "dial")
+}
+
 func TestRFC4724_5_NewConnectionOfARestartedPeerReplacesTheOld(t *testing.T) {
 	d := newDriver(t, nil)
 	d.establish()

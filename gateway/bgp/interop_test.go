@@ -46,7 +46,10 @@ func eachDaemon(t *testing.T, f func(*testing.T, func(*space, farConfig) daemon)
 	needRoot(t)
 	kinds := daemonKinds()
 	for _, name := range []string{"frr", "bird", "gobgp"} {
-		t.Run(name, func(t *testing.T) { f(t, kinds[name]) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they mostly wait
+			f(t, kinds[name])
+		})
 	}
 }
 

@@ -155,6 +155,7 @@ func (p *peer) up(s *session, open peerOpen) {
 	p.subnet = s.subnet
 	p.judged, p.out, p.synced, p.eorReady = nil, newAdjOut(), false, false
 	p.resume(open)
+	r.checkDeferral()
 	r.emit.event(PeerEvent{Peer: p.cfg.Address, Name: p.cfg.Name, Up: true, Reason: "established", At: monotime.Now()})
 	r.jobs = append(r.jobs, p.whileUp(p.readvertise(func() {
 		p.eorReady = true

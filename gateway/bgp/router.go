@@ -27,7 +27,9 @@ type Deps struct {
 	Peers func(PeerEvent)
 	Log   *slog.Logger
 	// Restarting: this process takes over from one that ended, and the
-	// kernel still forwards by its routes (RFC 4724 §4.1).
+	// kernel still forwards by its routes (RFC 4724 §4.1). Updates come as
+	// paths are learned: the reader keeps what it has and they do not name
+	// until the peers are synced or SelectionDeferral has passed.
 	Restarting bool
 	// Net opens the sockets; default those of the process's namespace.
 	Net Net
@@ -118,6 +120,7 @@ func (r *Router) start(ctx context.Context) error {
 		return fmt.Errorf("run BGP speaker: it runs already")
 	}
 	if err := r.listen(ctx); err != nil {
+		r.closeListeners()
 		return err
 	}
 	r.ctx = ctx
@@ -132,10 +135,7 @@ func (r *Router) start(ctx context.Context) error {
 func (r *Router) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, l := range r.listeners {
-		l.close()
-	}
-	r.listeners = nil
+	r.closeListeners()
 	for _, p := range r.peers {
 		p.step(evStop{cease(bgp.BGP_ERROR_SUB_ADMINISTRATIVE_SHUTDOWN, "")})
 	}

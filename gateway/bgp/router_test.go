@@ -299,3 +299,23 @@ func TestUpdatesAreInOrderForASlowReader(t *testing.T) {
 		t.Errorf("%d batches, want them to have collected", batches)
 	}
 }
+
+// Both ends dial at the same instant, over and over: collisions must settle
+// on one connection without waiting for a retry.
+func TestRFC4271_6_8_SimultaneousStart(t *testing.T) {
+	nearCfg, farCfg, nearNet, farNet := loopPair(t, func(near, far *config.Config) {
+		far.Networks = far.Networks[:0]
+	})
+	near, far := run(t, nearCfg, Deps{Net: nearNet}), run(t, farCfg, Deps{Net: farNet})
+	in := func(s *speakerUnderTest, state string) func() bool {
+		return func() bool { return s.Status()[0].State == state }
+	}
+	for range 50 {
+		waitFor(t, "up", in(near, "Established"))
+		waitFor(t, "up", in(far, "Established"))
+		near.SetReachable(farNet.self, false)
+		far.SetReachable(nearNet.self, false)
+		go far.SetReachable(nearNet.self, true)
+		near.SetReachable(farNet.self, true)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/osrg/gobgp/v3/pkg/packet/bgp"
+	"golang.org/x/sys/unix"
 
 	"gwlab/gateway/config"
 )
@@ -29,7 +30,10 @@ func scripted(t *testing.T, self netip.Addr, to netip.Addr, port int) *script {
 	var c net.Conn
 	waitFor(t, "speaker listens", func() (ok bool) {
 		var err error
-		c, err = loopNet{self}.Dial(context.Background(), self, netip.AddrPortFrom(to, uint16(port)), func(int) error { return nil })
+		c, err = loopNet{self}.Dial(context.Background(), self, netip.AddrPortFrom(to, uint16(port)), func(fd int) error {
+			// Little room, so that not reading is felt by the other end.
+			return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4096)
+		})
 		return err == nil
 	})
 	t.Cleanup(func() { c.Close() })
