@@ -34,9 +34,16 @@ func TestStatusPage(t *testing.T) {
 	r.peers = []bgp.PeerStatus{{Name: "isp1", Address: netip.MustParseAddr("192.0.2.1"), State: "Established", Synced: true}}
 	r.fake.bfd = []bfd.Status{{Key: bfd.Key{Interface: "up1", Peer: netip.MustParseAddr("192.0.2.1")}, State: "up"}}
 	r.mu.Unlock()
+	r.d.meter.Emit(event.Event{Kind: event.BGPSynced, Key: "192.0.2.1"})
 	if s, err = c.Status(t.Context()); err != nil || !s.Ready || len(s.Pending) != 0 || s.FIB.Routes != 4 {
 		t.Errorf("got %+v, %v", s, err)
 	}
+	r.d.meter.Emit(event.Event{Kind: event.BGPDown, Key: "192.0.2.1"})
+	r.d.meter.Emit(event.Event{Kind: event.BGPUp, Key: "192.0.2.1"})
+	if s, err = c.Status(t.Context()); err != nil || s.Ready {
+		t.Errorf("a new session owes its End-of-RIB: %+v, %v", s, err)
+	}
+	r.d.meter.Emit(event.Event{Kind: event.BGPSynced, Key: "192.0.2.1"})
 	raw, err := c.Text(t.Context(), "/v1/status")
 	if err != nil || !strings.Contains(raw, `"pending": []`) {
 		t.Errorf("an empty list is a list: %s, %v", raw, err)

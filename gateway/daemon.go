@@ -205,13 +205,14 @@ func (d *Daemon) Status() Status {
 	}
 	cfg, p := d.cfg, d.parts
 	d.mu.Unlock()
-	s.FIB = d.meter.counted().fib()
+	c := d.meter.counted()
+	s.FIB = c.fib()
 	if p.speaker != nil {
 		s.Peers, s.BFD, s.RealTime = p.speaker.Status(), p.bfd.Status(), p.bfd.RealTime()
 		s.FIB.Routes, s.FIB.Programmed = p.agent.Routes(), p.agent.Programmed()
 	}
 	s.Now = monotime.Now()
-	s.Pending = pending(cfg, s.Peers, s.BFD, s.FIB)
+	s.Pending = pending(cfg, s.Peers, c.synced, s.BFD, s.FIB)
 	if s.Draining {
 		s.Pending = append(s.Pending, "daemon: draining")
 	}

@@ -237,15 +237,20 @@ func TestPending(t *testing.T) {
 		{Key: bfd.Key{Interface: "up1", Peer: addr("192.0.2.1")}, State: "up"},
 		{Key: bfd.Key{Interface: "up2", Peer: addr("192.0.2.5")}, State: "down"},
 	}
+	synced := map[string]bool{"192.0.2.1": true, "192.0.2.5": true}
 	want := []string{"bgp b: no End-of-RIB yet", "bfd b: down", "bgp c: Active", "fib: routes wait to be programmed"}
-	if diff := cmp.Diff(want, pending(cfg, peers, sessions, FIBStatus{})); diff != "" {
+	if diff := cmp.Diff(want, pending(cfg, peers, synced, sessions, FIBStatus{})); diff != "" {
 		t.Error(diff)
 	}
 	peers[1].Synced, peers[2].State, peers[2].Synced, sessions[1].State = true, "Established", true, "up"
-	if got := pending(cfg, peers, sessions, FIBStatus{Programmed: true}); len(got) != 0 {
+	if got := pending(cfg, peers, synced, sessions, FIBStatus{Programmed: true}); len(got) != 1 || got[0] != "bgp c: no End-of-RIB yet" {
+		t.Errorf("its End-of-RIB has not reached the agent: %v", got)
+	}
+	synced["192.0.2.9"] = true
+	if got := pending(cfg, peers, synced, sessions, FIBStatus{Programmed: true}); len(got) != 0 {
 		t.Errorf("all is there, yet %v", got)
 	}
-	if got := pending(cfg, nil, nil, FIBStatus{Programmed: true}); len(got) != 5 {
+	if got := pending(cfg, nil, nil, nil, FIBStatus{Programmed: true}); len(got) != 5 {
 		t.Errorf("nothing is there: %v", got)
 	}
 }

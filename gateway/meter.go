@@ -28,12 +28,15 @@ type counts struct {
 	mended uint64
 	swept  uint64
 	last   time.Duration // of the last repair
+	// synced peers, by address. The speaker knows an End-of-RIB before the
+	// routes ahead of it have reached the agent; its event comes after them.
+	synced map[string]bool
 }
 
 func newMeter(bus *event.Bus) *meter {
 	return &meter{
 		bus: bus,
-		c:   counts{kinds: map[string]uint64{}},
+		c:   counts{kinds: map[string]uint64{}, synced: map[string]bool{}},
 		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatewayd_fib_repairs_total",
 			Help: "Repairs of nexthop groups, by what caused them.",
@@ -63,6 +66,10 @@ func (m *meter) count(e event.Event) {
 			m.c.last = time.Duration(ns)
 			m.took.Observe(m.c.last.Seconds())
 		}
+	case event.BGPSynced:
+		m.c.synced[e.Key] = true
+	case event.BGPUp, event.BGPDown:
+		delete(m.c.synced, e.Key)
 	case event.Mended:
 		if n, err := strconv.ParseUint(e.Data["count"], 10, 64); err == nil {
 			m.c.mended += n
@@ -79,7 +86,7 @@ func (m *meter) counted() counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := m.c
-	c.kinds = maps.Clone(c.kinds)
+	c.kinds, c.synced = maps.Clone(c.kinds), maps.Clone(c.synced)
 	return c
 }
 

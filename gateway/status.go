@@ -48,8 +48,9 @@ type FIBStatus struct {
 // established is the state RFC 4271 §8.2.2 ends in.
 const established = "Established"
 
-// pending lists what stands between this state and readiness.
-func pending(cfg config.Config, peers []bgp.PeerStatus, sessions []bfd.Status, fib FIBStatus) []string {
+// pending lists what stands between this state and readiness. synced are the
+// peers whose End-of-RIB has reached the agent.
+func pending(cfg config.Config, peers []bgp.PeerStatus, synced map[string]bool, sessions []bfd.Status, fib FIBStatus) []string {
 	out := []string{}
 	byAddress := make(map[netip.Addr]bgp.PeerStatus, len(peers))
 	for _, p := range peers {
@@ -69,7 +70,7 @@ func pending(cfg config.Config, peers []bgp.PeerStatus, sessions []bfd.Status, f
 			out = append(out, fmt.Sprintf("bgp %s: not started", n.Name))
 		case p.State != established:
 			out = append(out, fmt.Sprintf("bgp %s: %s", n.Name, p.State))
-		case !p.Synced:
+		case !p.Synced || !synced[n.Address.String()]:
 			out = append(out, fmt.Sprintf("bgp %s: no End-of-RIB yet", n.Name))
 		}
 		if n.BFD.Off {
