@@ -56,6 +56,54 @@ func TestDownWithDeadSupervisor(t *testing.T) {
 	}
 }
 
+func TestTerminatedSupervisorTakesItsLabDown(t *testing.T) {
+	l := up(t, pair(), "term")
+	if err := unix.Kill(supervisorOf(t, l.Name()), unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 5*time.Second, "the lab is gone", func() bool { return !dirOf(l.Name()).exists() })
+	assertGone(t, l.Name())
+}
+
+func TestDownByTwoAtOnce(t *testing.T) {
+	l := up(t, pair(), "both")
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if err := Down(context.Background(), l.Name(), nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	assertGone(t, l.Name())
+}
+
+// TestUpAndDownAtOnce wants nothing but a whole lab or none, whoever wins.
+func TestUpAndDownAtOnce(t *testing.T) {
+	name := labName(t, "race")
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			l, err := Up(context.Background(), UpOptions{Topology: pair(), Name: name}, nil)
+			if err == nil {
+				l.Close() //nolint:errcheck // it holds no lease
+			}
+		})
+		wg.Go(func() {
+			if err := Down(context.Background(), name, nil); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			if removed, err := Sweep(context.Background(), false); err != nil || slices.Contains(removed, name) {
+				t.Errorf("sweep removed %v, %v", removed, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestUpAfterDeadLabOfThatName(t *testing.T) {
 	l := up(t, pair(), "again")
 	if err := unix.Kill(supervisorOf(t, l.Name()), unix.SIGKILL); err != nil {

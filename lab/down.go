@@ -34,25 +34,46 @@ func Down(ctx context.Context, name string, progress func(Progress)) error {
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	dir := dirOf(name)
-	if live, err := dir.alive(); err == nil && live {
-		id, _ := dir.supervisor()
-		if err := askDown(ctx, dir, progress); err == nil {
-			// Gone, except for the supervisor's own last steps.
-			waitExit(id, hung)
-		} else if ctx.Err() != nil {
-			return fmt.Errorf("take lab %s down: %w", name, ctx.Err())
+	for {
+		again, err := downOnce(ctx, dirOf(name), progress)
+		if err != nil {
+			return fmt.Errorf("take lab %s down: %w", name, err)
 		}
+		if !again {
+			return nil
+		}
+	}
+}
+
+// downOnce asks the supervisor, if there is one, and removes what is left.
+// again is true when a lab of that name was made between the two.
+func downOnce(ctx context.Context, dir stateDir, progress func(Progress)) (again bool, err error) {
+	live, err := dir.alive()
+	if err != nil {
+		return false, err
+	}
+	id, _ := dir.supervisor()
+	asked := false
+	if live {
+		err := askDown(ctx, dir, progress)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		// When it is told gone, only the supervisor's own last steps remain.
+		asked = err == nil && waitExit(id, hung)
 	}
 	root, err := lockRoot()
 	if err != nil {
-		return fmt.Errorf("take lab %s down: %w", name, err)
+		return false, err
 	}
 	defer root.Close() //nolint:errcheck // closing is the unlock
-	if err := removeDead(name, progress); err != nil {
-		return fmt.Errorf("take lab %s down: %w", name, err)
+	if now, ok := dir.supervisor(); ok && now != id {
+		return !live, nil // a new lab; what was asked for is down
 	}
-	return nil
+	if live, err = dir.alive(); err != nil || (live && asked) {
+		return false, err
+	}
+	return false, removeDead(dir.lab(), progress)
 }
 
 func checkRoot() error {
@@ -239,102 +260,4 @@ func killAll(ids []identity) error {
 		waitExit(id, hung)
 	}
 	return nil
-}
-
-// Sweep removes labs whose supervisor is dead and namespaces that belong to
-// no lab; with all it takes running labs down, too. It returns the names of
-// the labs and namespaces that it removed.
-func Sweep(ctx context.Context, all bool) ([]string, error) {
-	if err := checkRoot(); err != nil {
-		return nil, err
-	}
-	names, err := labs()
-	if err != nil {
-		return nil, fmt.Errorf("sweep: %w", err)
-	}
-	var removed []string
-	var errs []error
-	for _, name := range names {
-		live, err := dirOf(name).alive()
-		if err == nil && live && !all {
-			continue
-		}
-		if err == nil {
-			err = Down(ctx, name, nil)
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		removed = append(removed, name)
-	}
-	strays, err := sweepStrays()
-	return append(removed, strays...), errors.Join(append(errs, err)...)
-}
-
-// sweepStrays removes namespaces of no lab, and the processes in their labs'
-// names.
-func sweepStrays() ([]string, error) {
-	root, err := lockRoot()
-	if err != nil {
-		return nil, fmt.Errorf("sweep: %w", err)
-	}
-	defer root.Close() //nolint:errcheck // closing is the unlock
-	owner, err := claimed("")
-	if err != nil {
-		return nil, fmt.Errorf("sweep: %w", err)
-	}
-	tagged, err := processes()
-	if err != nil {
-		return nil, fmt.Errorf("sweep: %w", err)
-	}
-	for lab, ids := range tagged {
-		if !dirOf(lab).exists() {
-			if err := killAll(ids); err != nil {
-				return nil, fmt.Errorf("sweep: %w", err)
-			}
-		}
-	}
-	found, err := netns.List("gwlab-")
-	if err != nil {
-		return nil, fmt.Errorf("sweep: %w", err)
-	}
-	var removed []string
-	for _, n := range found {
-		if _, taken := owner[n]; taken {
-			continue
-		}
-		if err := netns.Delete(n); err != nil {
-			return removed, fmt.Errorf("sweep: %w", err)
-		}
-		removed = append(removed, n)
-	}
-	return removed, nil
-}
-
-// List shows every lab of the machine, by name.
-func List(ctx context.Context) ([]Info, error) {
-	names, err := labs()
-	if err != nil {
-		return nil, err
-	}
-	infos := []Info{}
-	for _, name := range names {
-		infos = append(infos, look(ctx, dirOf(name)))
-	}
-	return infos, nil
-}
-
-// look asks a lab's supervisor, or says that there is none.
-func look(ctx context.Context, dir stateDir) Info {
-	ctx, cancel := context.WithTimeout(ctx, hung)
-	defer cancel()
-	client := dialer(dir.socket())
-	defer client.CloseIdleConnections()
-	info, err := call[Info](ctx, client, "/v1/info", none{})
-	if err == nil {
-		return info
-	}
-	id, _ := dir.supervisor()
-	return Info{Name: dir.lab(), State: Dead, Pid: id.Pid}
 }

@@ -21,8 +21,8 @@ const Root = "/run/gwlab"
 // node can have it.
 const middleNode = "cable"
 
-// namePattern leaves out the dot in front that Root keeps for itself, and is
-// short enough for the socket's path to fit into a socket address.
+// namePattern leaves out hidden files, and is short enough for the socket's
+// path to fit into a socket address.
 var namePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,39}$`)
 
 func checkName(name string) error {
@@ -32,8 +32,10 @@ func checkName(name string) error {
 	return nil
 }
 
+const namespacePrefix = "gwlab-"
+
 // namespaceName is a node's namespace as ip-netns(8) shows it.
-func namespaceName(lab, node string) string { return "gwlab-" + lab + "-" + node }
+func namespaceName(lab, node string) string { return namespacePrefix + lab + "-" + node }
 
 // stateDir is a lab's directory. What belongs to the lab is read from it and
 // not from names: "gwlab-a-b-c" may be of lab "a" or of lab "a-b".
@@ -56,21 +58,12 @@ type lock struct{ *os.File }
 // errLocked tells that somebody else holds a lock.
 var errLocked = errors.New("locked by another process")
 
-func lockFile(path string, wait bool) (lock, error) {
+func lockFile(path string) (lock, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return lock{}, fmt.Errorf("open lock: %w", err)
 	}
-	command := unix.F_OFD_SETLK
-	if wait {
-		command = unix.F_OFD_SETLKW
-	}
-	for {
-		err = unix.FcntlFlock(f.Fd(), command, &unix.Flock_t{Type: unix.F_WRLCK})
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
+	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
 	if err == nil {
 		return lock{f}, nil
 	}
@@ -82,12 +75,25 @@ func lockFile(path string, wait bool) (lock, error) {
 }
 
 // lockRoot serialises the making and removing of labs' directories. It is
-// held for no longer than that takes.
+// held for no longer than that takes. The lock is on Root itself: a file for
+// it would be left behind.
 func lockRoot() (lock, error) {
 	if err := os.MkdirAll(Root, 0o755); err != nil {
 		return lock{}, fmt.Errorf("make %s: %w", Root, err)
 	}
-	return lockFile(filepath.Join(Root, ".lock"), true)
+	f, err := os.Open(Root)
+	if err != nil {
+		return lock{}, fmt.Errorf("open lock: %w", err)
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if err == nil {
+			return lock{f}, nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return lock{}, errors.Join(fmt.Errorf("lock %s: %w", Root, err), f.Close())
+		}
+	}
 }
 
 // alive reports whether somebody holds the lab's own lock: its supervisor,

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"sync"
 	"time"
 
@@ -78,9 +79,11 @@ type supervisor struct {
 }
 
 // Supervise builds the lab whose directory and files Up has prepared, keeps
-// it, and takes it down when asked to, when ctx ends, or when the starter
-// dies before it released the lab.
+// it, and takes it down when asked to, when ctx ends, on SIGTERM, or when the
+// starter dies before it released the lab.
 func Supervise(ctx context.Context, name string) error {
+	ctx, ignore := signal.NotifyContext(ctx, unix.SIGTERM, unix.SIGINT)
+	defer ignore()
 	life, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	s, listener, err := adopt(name, stop)

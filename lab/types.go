@@ -106,7 +106,7 @@ type LinkStatus struct {
 	BtoA  fault.Counters      `json:"b_to_a"`
 }
 
-// Notice of a NotReady error and of a Status: what is still missing.
+// readiness is the answer to the question whether every session is up.
 type readiness struct {
 	Ready   bool     `json:"ready"`
 	Pending []string `json:"pending,omitempty"`

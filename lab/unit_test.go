@@ -97,14 +97,14 @@ func TestLock(t *testing.T) {
 	if live, err := d.alive(); live || err != nil {
 		t.Errorf("alive without a lock: %v, %v", live, err)
 	}
-	held, err := lockFile(d.path("lock"), false)
+	held, err := lockFile(d.path("lock"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if live, err := d.alive(); !live || err != nil {
 		t.Errorf("alive with a lock: %v, %v", live, err)
 	}
-	if _, err := lockFile(d.path("lock"), false); !errors.Is(err, errLocked) {
+	if _, err := lockFile(d.path("lock")); !errors.Is(err, errLocked) {
 		t.Errorf("second lock: %v", err)
 	}
 	if err := held.Close(); err != nil {

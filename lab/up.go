@@ -232,7 +232,7 @@ func start(o UpOptions, dir stateDir) (*starter, error) {
 	if err := writeInputs(o, dir); err != nil {
 		return nil, err
 	}
-	alive, err := lockFile(dir.path("lock"), false)
+	alive, err := lockFile(dir.path("lock"))
 	if err != nil {
 		return nil, err
 	}
