@@ -42,7 +42,7 @@ func (p *peer) advertise(e *entry) {
 		return
 	}
 	var want *advert
-	if e.best.peer != nil && p.exports.accepts(e.prefix) {
+	if e.best.peer != nil && !e.held && p.exports.accepts(e.prefix) {
 		want = p.advertOf(e.best)
 	}
 	if n := e.index + 1 - len(p.out.told); n > 0 {

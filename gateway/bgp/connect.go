@@ -46,9 +46,9 @@ func (r *Router) closeListeners() {
 }
 
 func (r *Router) listenFamily(ctx context.Context, ipv6 bool) error {
-	network, any, wanted := "tcp4", "0.0.0.0", false
+	network, host, wanted := "tcp4", "0.0.0.0", false
 	if ipv6 {
-		network, any = "tcp6", "::"
+		network, host = "tcp6", "::"
 	}
 	for _, p := range r.peers {
 		wanted = wanted || p.cfg.Address.Is6() == ipv6
@@ -59,7 +59,7 @@ func (r *Router) listenFamily(ctx context.Context, ipv6 bool) error {
 	if !wanted {
 		return nil
 	}
-	address := net.JoinHostPort(any, fmt.Sprint(r.cfg.BGP.Port))
+	address := net.JoinHostPort(host, fmt.Sprint(r.cfg.BGP.Port))
 	inner, err := r.deps.Net.Listen(ctx, network, address, func(fd int) error { return prepareListener(fd, ipv6) })
 	if err != nil {
 		return fmt.Errorf("listen for BGP: %w", err)

@@ -27,7 +27,6 @@ func buildGoBGP(t *testing.T) string {
 	program := filepath.Join(t.TempDir(), "gobgp")
 	cmd := exec.Command("go", "build", "-o", program, ".")
 	cmd.Dir = filepath.Join("testdata", "gobgp")
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err == nil:

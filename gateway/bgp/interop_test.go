@@ -2,7 +2,9 @@ package bgp
 
 import (
 	"net/netip"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,6 +182,8 @@ func TestInteropGracefulShutdown(t *testing.T) {
 		p.far.start()
 		s := p.run(t)
 		s.awaitRoutes(t, 3)
+		s.Drain()
+		awaitMarked(t, p.far)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.Router.mu.Lock()
@@ -189,6 +193,30 @@ func TestInteropGracefulShutdown(t *testing.T) {
 				t.Errorf("%s has local preference %d, want 0", pfx, pref)
 			}
 		}
+	})
+}
+
+// awaitMarked waits until the daemon shows GRACEFUL_SHUTDOWN on our network.
+func awaitMarked(t *testing.T, d daemon) {
+	t.Helper()
+	var shows func() (string, error)
+	mark := "(65535,0)"
+	switch v := d.(type) {
+	case *bird:
+		shows = func() (string, error) {
+			return v.space.output("birdc", "-s", filepath.Join(v.dir, "bird.ctl"), "show", "route", "198.51.100.0/24", "all")
+		}
+	case *frr:
+		mark = "graceful-shutdown"
+		shows = func() (string, error) {
+			return v.space.output("vtysh", "--vty_socket", v.dir, "-c", "show bgp ipv4 unicast 198.51.100.0/24")
+		}
+	default:
+		return // the reference peer lists prefixes only
+	}
+	waitFor(t, "the mark", func() bool {
+		out, err := shows()
+		return err == nil && strings.Contains(out, mark)
 	})
 }
 

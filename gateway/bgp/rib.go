@@ -22,6 +22,7 @@ type entry struct {
 	paths  []path // as received, before policy
 	best   path   // peer nil: there is none
 	group  *group // what the FIB was told; nil for nothing
+	held   bool   // the FIB has no route yet: no peer may be told to send here
 }
 
 // path is one peer's route to a prefix. The attributes are those received:

@@ -31,6 +31,10 @@ type Deps struct {
 	// paths are learned: the reader keeps what it has and they do not name
 	// until the peers are synced or SelectionDeferral has passed.
 	Restarting bool
+	// AwaitFIB: a prefix that had no route is announced to peers only once
+	// Programmed has named it. Without, a peer may send packets here before
+	// the kernel knows where they go on.
+	AwaitFIB bool
 	// Net opens the sockets; default those of the process's namespace.
 	Net Net
 }
@@ -230,6 +234,13 @@ func (r *Router) decide(e *entry) {
 		g = r.groups.of(r.decider.primary, r.decider.backup)
 	}
 	if g != e.group {
+		switch {
+		case g == nil:
+			e.held = false
+		case e.group == nil:
+			// A restarting speaker's routes are in the kernel already.
+			e.held = r.deps.AwaitFIB && !r.deferring
+		}
 		e.group = g
 		r.emit.set(e.prefix, g)
 	}
@@ -243,6 +254,27 @@ func (r *Router) decide(e *entry) {
 	if len(e.paths) == 0 {
 		r.table.release(e)
 	}
+}
+
+// Programmed implements Speaker.
+func (r *Router) Programmed(set map[netip.Prefix]state.Group) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for prefix := range set {
+		if e, ok := r.table.byPrefix[prefix]; ok && e.held {
+			e.held = false
+			for _, p := range r.peers {
+				p.advertise(e)
+			}
+		}
+		if n++; n%chunk == 0 {
+			r.settle()
+			r.mu.Unlock()
+			r.mu.Lock()
+		}
+	}
+	r.settle()
 }
 
 // SetReachable implements Speaker.

@@ -22,6 +22,9 @@ type Speaker interface {
 	// false the peer's paths are not eligible and its session is closed; on
 	// true a connection is tried at once, without any back-off.
 	SetReachable(peer netip.Addr, reachable bool)
+	// Programmed tells that the kernel forwards by these routes of an Update:
+	// now they may be announced.
+	Programmed(map[netip.Prefix]state.Group)
 	// Drain re-announces everything with GRACEFUL_SHUTDOWN (RFC 8326).
 	Drain()
 	// Status lists the peers, in configuration order.

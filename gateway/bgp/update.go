@@ -42,7 +42,6 @@ type decoder struct {
 	nextHop netip.Addr // of MP_REACH_NLRI
 	as4Path []byte     // value of AS4_PATH, from a two-octet speaker only
 	seen    [256]bool
-	mpSeen  bool
 }
 
 func newDecoder(f family, ebgp, as4 bool, peerAS uint32) *decoder {
@@ -91,7 +90,7 @@ func (d *decoder) decode(body []byte) (*update, *notification) {
 // split walks the attributes: multiprotocol ones are read here, the others
 // that matter are gathered in scratch for the codec.
 func (d *decoder) split(block []byte) *notification {
-	d.scratch, d.nextHop, d.as4Path, d.mpSeen = d.scratch[:0], netip.Addr{}, nil, false
+	d.scratch, d.nextHop, d.as4Path = d.scratch[:0], netip.Addr{}, nil
 	d.seen = [256]bool{}
 	only := true
 	for len(block) > 0 {
@@ -110,10 +109,10 @@ func (d *decoder) split(block []byte) *notification {
 		}
 		d.seen[kind] = true
 		var n *notification
-		switch kind {
-		case bgp.BGP_ATTR_TYPE_MP_REACH_NLRI:
+		switch {
+		case kind == bgp.BGP_ATTR_TYPE_MP_REACH_NLRI:
 			only, n = false, d.mpReach(value)
-		case bgp.BGP_ATTR_TYPE_MP_UNREACH_NLRI:
+		case kind == bgp.BGP_ATTR_TYPE_MP_UNREACH_NLRI:
 			d.out.endOfRIB = only && len(block) == 0 && len(value) == 3 && d.isFamily(value)
 			n = d.mpUnreach(value)
 		default:

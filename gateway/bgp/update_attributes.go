@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/osrg/gobgp/v3/pkg/packet/bgp"
 )
@@ -61,14 +62,11 @@ func (d *decoder) check(err error) error {
 // understood lists the attributes this speaker reads; the others are passed
 // on or dropped by their flags (RFC 4271 §5).
 func understood(kind bgp.BGPAttrType) bool {
-	switch kind {
-	case bgp.BGP_ATTR_TYPE_ORIGIN, bgp.BGP_ATTR_TYPE_AS_PATH, bgp.BGP_ATTR_TYPE_NEXT_HOP,
+	return slices.Contains([]bgp.BGPAttrType{
+		bgp.BGP_ATTR_TYPE_ORIGIN, bgp.BGP_ATTR_TYPE_AS_PATH, bgp.BGP_ATTR_TYPE_NEXT_HOP,
 		bgp.BGP_ATTR_TYPE_MULTI_EXIT_DISC, bgp.BGP_ATTR_TYPE_LOCAL_PREF,
-		bgp.BGP_ATTR_TYPE_COMMUNITIES, bgp.BGP_ATTR_TYPE_ORIGINATOR_ID, bgp.BGP_ATTR_TYPE_AS4_PATH:
-		return true
-	default:
-		return false
-	}
+		bgp.BGP_ATTR_TYPE_COMMUNITIES, bgp.BGP_ATTR_TYPE_ORIGINATOR_ID, bgp.BGP_ATTR_TYPE_AS4_PATH,
+	}, kind)
 }
 
 // carry keeps a transitive attribute for the peers behind this one. Those
@@ -78,18 +76,18 @@ func (a *attributes) carry(flags byte, kind bgp.BGPAttrType, value []byte) error
 	const transitive, partial, extended = 0x40, 0x20, 0x10
 	unit := 1
 	known := true
-	switch kind {
-	case bgp.BGP_ATTR_TYPE_ATOMIC_AGGREGATE:
+	switch {
+	case kind == bgp.BGP_ATTR_TYPE_ATOMIC_AGGREGATE:
 		if len(value) != 0 {
 			return nil // RFC 7606 §7.6: discarded
 		}
-	case bgp.BGP_ATTR_TYPE_AGGREGATOR:
+	case kind == bgp.BGP_ATTR_TYPE_AGGREGATOR:
 		if len(value) != 8 {
 			return nil // RFC 7606 §7.7: discarded
 		}
-	case bgp.BGP_ATTR_TYPE_EXTENDED_COMMUNITIES:
+	case kind == bgp.BGP_ATTR_TYPE_EXTENDED_COMMUNITIES:
 		unit = 8 // RFC 7606 §7.14
-	case bgp.BGP_ATTR_TYPE_LARGE_COMMUNITY:
+	case kind == bgp.BGP_ATTR_TYPE_LARGE_COMMUNITY:
 		unit = 12 // RFC 8092 §6
 	default:
 		known = false
