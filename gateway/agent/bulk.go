@@ -191,6 +191,9 @@ func (b *bulk) apply(w work) bool {
 		b.log.Error("program routes, to be repeated", "err", err)
 		return false
 	}
+	if len(w.set) > 0 {
+		b.deps.Speaker.Programmed(w.set)
+	}
 	return !w.audit || b.audit()
 }
 

@@ -73,9 +73,10 @@ func (s *fakeSpeaker) SetReachable(p netip.Addr, ok bool) {
 	}
 	s.note("bgp reach %s %v", p, ok)
 }
-func (s *fakeSpeaker) Drain()                               {}
-func (s *fakeSpeaker) Status() []bgp.PeerStatus             { return nil }
-func (s *fakeSpeaker) Routes() map[netip.Prefix]state.Group { return nil }
+func (s *fakeSpeaker) Programmed(map[netip.Prefix]state.Group) {}
+func (s *fakeSpeaker) Drain()                                  {}
+func (s *fakeSpeaker) Status() []bgp.PeerStatus                { return nil }
+func (s *fakeSpeaker) Routes() map[netip.Prefix]state.Group    { return nil }
 
 type fakeBFD struct{ *journal }
 

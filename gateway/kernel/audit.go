@@ -64,6 +64,12 @@ func (t *groupTable) differing(objects map[uint32]nexthop, before uint64) (mende
 		switch {
 		case h.version > before:
 			continue
+		case h.live && !ok && t.lostCarrier(h.Interface): // no fault, only not told yet
+			groups = append(groups, t.over(h.Interface)...)
+			continue
+		case !h.live && ok && !t.blocked[h.NextHop] && o.gateway == h.Addr:
+			h.live, h.index = true, o.index // nobody needed it since it was doubted
+			continue
 		case !h.live:
 			if t.blocked[h.NextHop] && t.unblock(h) {
 				groups = append(groups, slices.Collect(maps.Keys(h.groups))...)

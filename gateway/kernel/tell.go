@@ -24,8 +24,46 @@ func (t *groupTable) fail(h state.NextHop) (Applied, error) {
 	if o == nil || !o.live {
 		return t.tell(t.using(h), false)
 	}
-	id, stays := o.id, false
-	var first, rest []*group
+	first, rest, stays := t.split(o)
+	applied, err := t.takeOut(o, first, rest, stays)
+	applied.Groups = max(applied.Groups, len(first)+len(rest)) // some by the kernel itself
+	return applied, err
+}
+
+// takeOut takes o out of the rest, and out of first unless it stays there.
+func (t *groupTable) takeOut(o *hop, first, rest []*group, stays bool) (Applied, error) {
+	// A link that is gone cannot be a last resort; and an object that no group
+	// holds is left alone, for groups of an earlier run may.
+	if (stays || len(first)+len(rest) == 0) && t.lostCarrier(o.Interface) {
+		return t.tell(t.over(o.Interface), false)
+	}
+	if stays && len(rest) == 0 || len(first)+len(rest) == 0 {
+		return t.tell(first, false)
+	}
+	id := o.id
+	if stays {
+		if err := t.renew(o); err != nil {
+			return Applied{}, err
+		}
+	}
+	applied, err := t.tell(first, true)
+	if err != nil {
+		return applied, err
+	}
+	if !stays && slices.ContainsFunc(first, func(g *group) bool { return holds(g.told, o) }) {
+		// Telling them found the others without a link: h is needed after all.
+		moved, err := t.tell(rest, false)
+		applied.Groups += moved.Groups
+		return applied, err
+	}
+	shrunk, err := t.shrink(o, id, rest)
+	applied.Groups += shrunk.Groups
+	return applied, err
+}
+
+// split sorts the groups that hold o now: those to be told new members before
+// its object may go, and the rest. It stays if one of them has nothing better.
+func (t *groupTable) split(o *hop) (first, rest []*group, stays bool) {
 	for g := range o.groups {
 		if !holds(g.told, o) {
 			continue
@@ -38,24 +76,7 @@ func (t *groupTable) fail(h state.NextHop) (Applied, error) {
 			rest = append(rest, g)
 		}
 	}
-	if len(rest) == 0 {
-		return t.tell(first, false)
-	}
-	if stays {
-		if err := t.renew(o); err != nil {
-			return Applied{}, err
-		}
-	}
-	applied, err := t.tell(first, true)
-	if err != nil {
-		return applied, err
-	}
-	if !stays {
-		o.live = false
-	}
-	shrunk, err := t.shrink(o, id, rest)
-	applied.Groups += shrunk.Groups
-	return applied, err
+	return first, rest, stays
 }
 
 // renew gives the hop another object, to be made by the next tell.
@@ -73,21 +94,68 @@ func (t *groupTable) shrink(o *hop, id uint32, groups []*group) (Applied, error)
 	t.version++
 	t.scratch.reset()
 	t.scratch.delNexthop(id)
-	// A refusal means that the kernel has deleted it already: carrier loss.
-	if _, err := t.fast.exec(&t.scratch); err != nil {
+	refused, err := t.fast.exec(&t.scratch)
+	if err != nil {
 		return Applied{}, err
 	}
 	o.version = t.version
-	if o.id != id {
+	if o.id == id {
+		o.live = false
+	} else {
 		t.ids.free(id)
 	}
 	for _, g := range groups {
-		left := slices.DeleteFunc(slices.Clone(g.told), func(m member) bool { return m.hop == o })
-		g.set(left, t.version)
+		t.without(g, o)
 	}
-	applied, err := t.tell(groups, false)
-	applied.Groups = len(groups)
-	return applied, err
+	concerned := groups
+	if len(refused) > 0 && t.lostCarrier(o.Interface) {
+		concerned = t.over(o.Interface) // the kernel did it, to all of the link
+	}
+	return t.tell(concerned, false)
+}
+
+// without notes that the kernel took o out of the group. The last member
+// takes the group with it.
+func (t *groupTable) without(g *group, o *hop) {
+	left := slices.DeleteFunc(slices.Clone(g.told), func(m member) bool { return m.hop == o })
+	if len(left) == 0 {
+		t.markLost(g)
+		return
+	}
+	g.set(left, t.version)
+}
+
+// lostCarrier tells whether the link is down or gone. If so, it notes what
+// the kernel has done to the objects over it and their groups.
+func (t *groupTable) lostCarrier(name string) bool {
+	if l, err := t.linkByName(name); err == nil && l.up {
+		return false
+	}
+	t.version++
+	for _, o := range t.hops {
+		if o.Interface != name {
+			continue
+		}
+		o.live, o.version = false, t.version
+		t.markBlocked(o.NextHop, true)
+		for g := range o.groups {
+			if holds(g.told, o) {
+				t.without(g, o)
+			}
+		}
+	}
+	return true
+}
+
+// over returns the groups with a next hop over the link.
+func (t *groupTable) over(name string) []*group {
+	var out []*group
+	for _, o := range t.hops {
+		if o.Interface == name {
+			out = append(out, t.using(o.NextHop)...)
+		}
+	}
+	return out
 }
 
 func holds(members []member, o *hop) bool {
