@@ -23,7 +23,7 @@ func BenchmarkLine(b *testing.B) {
 			batch := ipBatch(b, topologies.Line(nodes, "veth"))
 			name := labName(b, fmt.Sprintf("bench-%s-%d", linkType, i))
 			start := time.Now()
-			l, err := Up(b.Context(), UpOptions{Topology: topologies.Line(nodes, linkType), Name: name}, nil)
+			l, err := Up(b.Context(), UpOptions{Topology: topologies.Line(nodes, linkType), Name: name, WaitReady: true}, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"gwlab/lab/observe"
 	"gwlab/reports/convergence"
@@ -66,8 +67,11 @@ func (e *ear) await(ctx context.Context) error {
 }
 
 // destinations are where a lab's traffic goes: the networks of the nodes that
-// do not route.
+// do not route, if there is one that does. Each is looked up in every node.
 func destinations(nodes []*node) []netip.Prefix {
+	if !slices.ContainsFunc(nodes, func(n *node) bool { return n.model.Forwards() }) {
+		return nil
+	}
 	var out []netip.Prefix
 	seen := make(map[netip.Prefix]bool)
 	for _, n := range nodes {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -322,6 +323,30 @@ func TestNeeds(t *testing.T) {
 	line := topologies.Line(2, "veth")
 	if d := cmp.Diff([]string{"netns", "ipv6"}, needs(line, make([]kind.Spec, 2))); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestDestinations(t *testing.T) {
+	nodesOf := func(topo *topologies.Topology) (all []*node) {
+		for _, n := range topo.Nodes {
+			all = append(all, &node{model: n})
+		}
+		return all
+	}
+	if got := destinations(nodesOf(topologies.Line(3, "veth"))); len(got) != 0 {
+		t.Errorf("hosts in a row forward nothing, yet %v are followed", got)
+	}
+	topo := load(t, "pair")
+	got := destinations(nodesOf(topo))
+	for _, name := range []string{"host", "srv"} {
+		for _, a := range topo.Node(name).Ports[0].Addresses {
+			if !slices.Contains(got, a.Masked()) {
+				t.Errorf("%s of %s is not followed: %v", a.Masked(), name, got)
+			}
+		}
+	}
+	if len(got) != 4 {
+		t.Errorf("%v are followed, want the networks of host and srv", got)
 	}
 }
 
