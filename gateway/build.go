@@ -43,7 +43,7 @@ func buildParts(cfg config.Config, d *Daemon, restarting bool) (parts, error) {
 	}
 	speaker, err := bgp.New(cfg, bgp.Deps{
 		Updates: func(u bgp.Update) { a.OnUpdate(u) }, Peers: func(e bgp.PeerEvent) { a.OnPeer(e) },
-		Log: d.log, Restarting: restarting,
+		Log: d.log, Restarting: restarting, AwaitFIB: true,
 	})
 	if err != nil {
 		return parts{}, errors.Join(err, shut())

@@ -52,9 +52,10 @@ func (s fakeSpeaker) Run(ctx context.Context) error {
 	s.f.called("bgp ended")
 	return nil
 }
-func (s fakeSpeaker) Configure(config.Config) error { return nil }
-func (s fakeSpeaker) SetReachable(netip.Addr, bool) {}
-func (s fakeSpeaker) Drain()                        { s.f.called("drain") }
+func (s fakeSpeaker) Configure(config.Config) error           { return nil }
+func (s fakeSpeaker) SetReachable(netip.Addr, bool)           {}
+func (s fakeSpeaker) Programmed(map[netip.Prefix]state.Group) {}
+func (s fakeSpeaker) Drain()                                  { s.f.called("drain") }
 func (s fakeSpeaker) Status() []bgp.PeerStatus {
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()

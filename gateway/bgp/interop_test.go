@@ -234,6 +234,21 @@ func TestInteropHoldTimer(t *testing.T) {
 	s.awaitRoutes(t, 0)
 }
 
+// Peers, a family, keys and TTL that come while the speaker runs.
+func TestInteropPeersAddedAtRuntime(t *testing.T) {
+	eachDaemon(t, func(t *testing.T, kind func(*space, farConfig) daemon) {
+		p := pair(t, kind, farConfig{Password: "sesame", GTSM: true}, nil)
+		full := p.cfg
+		p.cfg.Neighbors = slices.Clone(full.Neighbors[:1])
+		p.cfg.Neighbors[0].Password = "wrong"
+		s := p.run(t)
+		p.far.start()
+		reconfigure(t, s, full)
+		s.awaitRoutes(t, 3)
+		awaitLearned(t, p.far, "198.51.100.0/24", "2001:db8:1::/48")
+	})
+}
+
 // RFC 4724 §4.1: this speaker dies and comes back; the peer never withdraws
 // what it learned.
 func TestInteropGracefulRestartOfOurs(t *testing.T) {

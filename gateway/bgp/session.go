@@ -78,7 +78,15 @@ func (s *session) queueEndOfRIB() {
 	signal(s.wake)
 }
 
-func (s *session) flush() { signal(s.wake) }
+// flush lets the writer take what was queued.
+func (s *session) flush() {
+	s.mu.Lock()
+	waiting := len(s.pending) > 0
+	s.mu.Unlock()
+	if waiting {
+		signal(s.wake)
+	}
+}
 
 // close says why, if there is a reason to say, and closes the connection
 // without blocking the caller.
