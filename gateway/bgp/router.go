@@ -41,7 +41,7 @@ type Deps struct {
 
 // chunk is how many table entries are worked on before the lock is let go:
 // enough to fill UPDATE messages, and about a millisecond.
-const chunk = 2048
+const chunk = 1024
 
 // Router is a BGP speaker. One lock guards all of it and is never held over
 // I/O: readers, the timer loop and the Speaker methods take turns, none for
