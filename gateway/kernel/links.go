@@ -112,6 +112,9 @@ func (w *Watch) next() ([]LinkEvent, error) {
 	case err != nil:
 		return nil, err
 	case errors.Is(failure, unix.ENOBUFS):
+		if err := w.drain(raw); err != nil {
+			return nil, err
+		}
 		return w.resync()
 	case errors.Is(failure, unix.EINTR):
 		return nil, nil
@@ -124,6 +127,20 @@ func (w *Watch) next() ([]LinkEvent, error) {
 		return nil
 	})
 	return events, err
+}
+
+// drain empties the subscription after an overflow. The kernel reports the
+// next overflow only once the queue has been empty: reading everything anew
+// before that could miss what is dropped meanwhile.
+func (w *Watch) drain(raw syscall.RawConn) error {
+	return raw.Control(func(fd uintptr) {
+		for {
+			_, _, err := unix.Recvfrom(int(fd), w.buf, 0)
+			if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+				return // EAGAIN: empty
+			}
+		}
+	})
 }
 
 // learn takes one notification in.
