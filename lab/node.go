@@ -31,8 +31,8 @@ type node struct {
 	mu        sync.Mutex // one act on a node at a time
 	sandbox   *proc.Sandbox
 	processes []*proc.Process // as the spec's
-	off       bool
-	closed    bool // the lab is going down: nothing starts any more
+	off       *power          // nil while the power is on
+	closed    bool            // the lab is going down: nothing starts any more
 }
 
 var errGoingDown = errors.New("the lab is going down")
@@ -140,7 +140,7 @@ func (n *node) killLocked() error {
 func (n *node) powerOff(l *links, silent bool) (fault.Effect, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.off {
+	if n.off != nil {
 		now := monotime.Now()
 		return fault.Effect{Call: now, Return: now}, nil
 	}
@@ -151,7 +151,8 @@ func (n *node) powerOff(l *links, silent bool) (fault.Effect, error) {
 			}
 		}
 	}
-	effect, err := l.setPower(n.model, &power{silent})
+	off := &power{silent}
+	effect, err := l.setPower(n.model, off)
 	if err != nil {
 		return fault.Effect{}, err
 	}
@@ -159,33 +160,35 @@ func (n *node) powerOff(l *links, silent bool) (fault.Effect, error) {
 		err = n.sandbox.Shoot()
 		effect.Return = monotime.Now()
 	}
-	n.off = true
+	n.off = off
 	// Without its ports the kernel drops most of what it knew by itself; the
 	// neighbours at the far ends of cables do not see them go.
 	return effect, errors.Join(err, l.setPorts(n.model, false), n.killLocked(), forget(n.namespace()))
 }
 
-// powerOn starts the node again.
+// powerOn starts the node again: its links come up before its processes, as
+// those of a machine that boots. What a process sends first would be lost
+// otherwise, and tried again a second later.
 func (n *node) powerOn(ctx context.Context, l *links) (fault.Effect, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	call := monotime.Now()
-	if !n.off {
+	if n.off == nil {
 		return fault.Effect{Call: call, Return: call}, nil
 	}
 	if err := l.setPorts(n.model, true); err != nil {
 		return fault.Effect{}, err
 	}
+	if _, err := l.setPower(n.model, nil); err != nil {
+		return fault.Effect{}, err
+	}
 	// A request that is abandoned must not leave the node half-started.
 	if err := n.bootLocked(context.WithoutCancel(ctx)); err != nil {
-		return fault.Effect{}, err
+		_, off := l.setPower(n.model, n.off)
+		return fault.Effect{}, errors.Join(err, off, l.setPorts(n.model, false))
 	}
-	effect, err := l.setPower(n.model, nil)
-	if err != nil {
-		return fault.Effect{}, err
-	}
-	n.off = false
-	return fault.Effect{Call: call, Return: effect.Return}, nil
+	n.off = nil
+	return fault.Effect{Call: call, Return: monotime.Now()}, nil
 }
 
 // process finds a process by its name; mu is held.
@@ -235,7 +238,7 @@ func (n *node) start(ctx context.Context, process string) (fault.Effect, error) 
 func (n *node) pid(process string) (pidAnswer, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.off {
+	if n.off != nil {
 		return pidAnswer{}, nil
 	}
 	p, err := n.process(process)
@@ -253,7 +256,7 @@ func (n *node) target() (proc.Target, error) {
 	switch {
 	case n.sandbox != nil:
 		t.InitPid = n.sandbox.Pid()
-	case n.off:
+	case n.off != nil:
 		return t, fmt.Errorf("node %s is powered off", n.model.Name)
 	}
 	return t, nil

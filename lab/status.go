@@ -82,5 +82,5 @@ func (n *node) running() (powered bool, initPid int, all []proc.Status) {
 			all = append(all, p.Status())
 		}
 	}
-	return !n.off, initPid, all
+	return n.off == nil, initPid, all
 }

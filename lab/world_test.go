@@ -133,6 +133,49 @@ func TestEventsOfEverySource(t *testing.T) {
 	}
 }
 
+// TestPowerCycle takes the power of a gateway of each implementation and gives
+// it back: its sessions return, and so does the traffic through it.
+func TestPowerCycle(t *testing.T) {
+	b := programs(t)
+	for _, gateway := range []string{"gateway", "frr", "bird"} {
+		t.Run(gateway, func(t *testing.T) {
+			topo, err := topologies.Load(topologies.Library(), "pair", topologies.Gateway(gateway))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := planAll(topo, b); err != nil && os.Getenv("GWLAB_REQUIRE_ROOT") != "1" {
+				t.Skip(err)
+			}
+			l, err := Up(t.Context(), UpOptions{Topology: topo, Name: labName(t, "cycle-"+gateway), Binaries: b, WaitReady: true}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close() //nolint:errcheck // it holds no lease
+			for _, silent := range []bool{false, true} {
+				e, err := l.PowerOff(t.Context(), "gw1", silent)
+				took(t, e, err)
+				var out strings.Builder
+				routes := []string{"-n", namespaceName(l.Name(), "gw1"), "route", "show", "table", "all"}
+				cmd := exec.CommandContext(t.Context(), "ip", routes...)
+				cmd.Stdout = &out
+				if err := cmd.Run(); err != nil {
+					t.Fatal(err)
+				}
+				if strings.Contains(out.String(), "proto") && !strings.Contains(out.String(), "proto kernel") {
+					t.Errorf("the kernel remembers routes:\n%s", out.String())
+				}
+				e, err = l.PowerOn(t.Context(), "gw1")
+				took(t, e, err)
+				start := time.Now()
+				if err := l.Ready(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("silent %v: ready %v after power on", silent, time.Since(start))
+			}
+		})
+	}
+}
+
 func TestExecReachesTheDaemon(t *testing.T) {
 	b := programs(t)
 	l, err := Up(t.Context(), UpOptions{Topology: load(t, "pair"), Name: labName(t, "exec"), Binaries: b, WaitReady: true}, nil)
