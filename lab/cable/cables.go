@@ -31,6 +31,11 @@ type joined struct {
 type Change struct {
 	Link  string
 	State fault.CableState
+	// BFirst moves the carrier of end B before that of end A. The first ends
+	// of all changes move before any second one: taking a link down costs the
+	// kernel an RCU grace period, and of many cables the ends that somebody
+	// watches should not wait for those that nobody does.
+	BFirst bool
 }
 
 func newCables(s Spec, base int) *Cables {
@@ -49,7 +54,7 @@ func newCables(s Spec, base int) *Cables {
 
 // Set changes what a cable does; see [Cables.SetMany].
 func (c *Cables) Set(link string, s fault.CableState) (fault.Effect, error) {
-	return c.SetMany(Change{link, s})
+	return c.SetMany(Change{Link: link, State: s})
 }
 
 // SetMany changes several cables at once. Directions that are to drop do so
@@ -63,6 +68,7 @@ func (c *Cables) SetMany(changes ...Change) (fault.Effect, error) {
 	defer c.mu.Unlock()
 	var shut, open []*gate
 	var carriers batch
+	var later []func()
 	var moved []func()
 	opens := false
 	for _, ch := range changes {
@@ -83,10 +89,17 @@ func (c *Cables) SetMany(changes ...Change) (fault.Effect, error) {
 			}
 		}
 		if j.carrier != ch.State.Carrier {
-			carriers.setUp("set carrier of "+ch.Link, j.midA, ch.State.Carrier)
-			carriers.setUp("set carrier of "+ch.Link, j.midB, ch.State.Carrier)
+			first, second := j.midA, j.midB
+			if ch.BFirst {
+				first, second = second, first
+			}
+			carriers.setUp("set carrier of "+ch.Link, first, ch.State.Carrier)
+			later = append(later, func() { carriers.setUp("set carrier of "+ch.Link, second, ch.State.Carrier) })
 			moved = append(moved, func() { j.carrier = ch.State.Carrier })
 		}
+	}
+	for _, f := range later {
+		f()
 	}
 	effect := fault.Effect{Call: monotime.Now()}
 	for _, g := range shut {

@@ -154,7 +154,7 @@ func TestSetManyShutsAllGatesBeforeAnyCarrier(t *testing.T) {
 	needRoot(t)
 	s := pair(t, Cable, 3)
 	c := build(t, s)
-	e, err := c.SetMany(Change{"l0", cut}, Change{"l1", dark}, Change{"l2", whole})
+	e, err := c.SetMany(Change{Link: "l0", State: cut}, Change{Link: "l1", State: dark}, Change{Link: "l2", State: whole, BFirst: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestVerbsRefuse(t *testing.T) {
 		"no last pass":  {func() error { _, _, err := c.LastPass("l1"); return err }, "bare veth"},
 		"unknown port":  {func() error { _, err := SetPort(s.Middle, "p9", true); return err }, "p9"},
 		"no namespace":  {func() error { _, err := Carrier("/nowhere", "p0"); return err }, "/nowhere"},
-		"half a change": {func() error { _, err := c.SetMany(Change{"l0", cut}, Change{"l9", cut}); return err }, "l9"},
+		"half a change": {func() error { _, err := c.SetMany(Change{Link: "l0", State: cut}, Change{Link: "l9", State: cut}); return err }, "l9"},
 	} {
 		if err := try.err(); err == nil || !strings.Contains(err.Error(), try.want) {
 			t.Errorf("%s: %v, want %q", name, err, try.want)
