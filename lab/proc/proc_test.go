@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gwlab/lab/netns"
 )
 
@@ -104,22 +102,6 @@ func run(t *testing.T, sb *Sandbox, argv ...string) string {
 	return out.String()
 }
 
-// changes collects what happened to processes.
-type changes chan Change
-
-func (c changes) add(ch Change) { c <- ch }
-
-func (c changes) next(t *testing.T) Change {
-	t.Helper()
-	select {
-	case ch := <-c:
-		return ch
-	case <-time.After(10 * time.Second):
-		t.Fatal("no change of a process within 10 s")
-		return Change{}
-	}
-}
-
 func TestSandboxHasItsOwnSystem(t *testing.T) {
 	sb := sandbox(t)
 	for _, c := range []struct {
@@ -174,146 +156,6 @@ func TestMountsStayInside(t *testing.T) {
 	}
 }
 
-func TestProcessLogsAndExits(t *testing.T) {
-	sb := sandbox(t)
-	ch := make(changes, 16)
-	p, err := sb.Launch(t.Context(), Command{
-		Name: "talk", Argv: []string{"sh", "-c", "echo $WORD; echo bad >&2; exit 3"}, Env: map[string]string{"WORD": "good"},
-	}, ch.add)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c := ch.next(t); !c.Started || c.Process != "talk" || c.Node != "n1" {
-		t.Errorf("first change is %+v", c)
-	}
-	if c := ch.next(t); c.Started || c.Reason != "exit status 3" {
-		t.Errorf("second change is %+v", c)
-	}
-	if s := p.Status(); s.State != Exited || s.Reason != "exit status 3" || p.Alive() {
-		t.Errorf("status is %+v", s)
-	}
-	log, err := os.ReadFile(filepath.Join(sb.cfg.Dir, "talk.log"))
-	if err != nil || string(log) != "good\nbad\n" {
-		t.Errorf("log is %q, %v", log, err)
-	}
-}
-
-func TestProcessRunsInsideAllNamespaces(t *testing.T) {
-	sb := sandbox(t)
-	p, err := sb.Launch(t.Context(), Command{Name: "idle", Argv: []string{"sleep", "600"}}, make(changes, 16).add)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := p.Status()
-	if s.State != Running || s.NodePid <= 1 || s.NodePid == s.Pid {
-		t.Errorf("status is %+v", s)
-	}
-	for _, kind := range allNamespaces {
-		file := "/ns/" + namespaceFile(kind)
-		want, _ := os.Readlink("/proc/" + strconv.Itoa(sb.Pid()) + file)
-		got, err := os.Readlink("/proc/" + strconv.Itoa(s.Pid) + file)
-		if err != nil || got != want {
-			t.Errorf("%s: process is in %q, init in %q (%v)", file, got, want, err)
-		}
-	}
-	var env []byte
-	for deadline := time.Now().Add(5 * time.Second); len(env) == 0 && time.Now().Before(deadline); {
-		env, err = os.ReadFile("/proc/" + strconv.Itoa(s.Pid) + "/environ") // empty until exec is done
-	}
-	if err != nil || !slices.Contains(strings.Split(string(env), "\x00"), LabEnv+"=prot") {
-		t.Errorf("environment lacks the lab: %q, %v", env, err)
-	}
-}
-
-func TestRestartPolicy(t *testing.T) {
-	sb := sandbox(t)
-	ch := make(changes, 16)
-	p, err := sb.Launch(t.Context(), Command{Name: "again", Argv: []string{"sleep", "600"}, Restart: true}, ch.add)
-	if err != nil {
-		t.Fatal(err)
-	}
-	first := ch.next(t)
-	if err := unix.Kill(first.Pid, unix.SIGKILL); err != nil { // not through Signal: an accident
-		t.Fatal(err)
-	}
-	if c := ch.next(t); c.Started || c.Reason != "signal: killed" {
-		t.Errorf("after the accident: %+v", c)
-	}
-	second := ch.next(t)
-	if !second.Started || second.Pid == first.Pid {
-		t.Errorf("after the accident: %+v", second)
-	}
-
-	call, done, err := p.Signal(t.Context(), "KILL")
-	if err != nil || call == 0 || done < call {
-		t.Errorf("signal: %d … %d, %v", call, done, err)
-	}
-	if p.Alive() || p.Status().State != Held {
-		t.Errorf("after KILL: %+v", p.Status())
-	}
-	if c := ch.next(t); c.Started {
-		t.Errorf("a killed process was restarted: %+v", c)
-	}
-	if _, _, err := p.Signal(t.Context(), "SIGKILL"); err != nil {
-		t.Errorf("second kill: %v", err)
-	}
-	if _, _, err := p.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := p.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if c := ch.next(t); !c.Started || !p.Alive() || c.Pid != p.Status().Pid {
-		t.Errorf("after Start: %+v, %+v", c, p.Status())
-	}
-	if len(ch) != 0 {
-		t.Errorf("unexpected change %+v", <-ch)
-	}
-}
-
-func TestKillWhileWaitingForRestart(t *testing.T) {
-	sb := sandbox(t)
-	ch := make(changes, 64)
-	p, err := sb.Launch(t.Context(), Command{Name: "crash", Argv: []string{"false"}, Restart: true}, ch.add)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for p.Status().State != Waiting || p.Status().Failures < 3 {
-		ch.next(t)
-	}
-	if _, _, err := p.Signal(t.Context(), "TERM"); err != nil {
-		t.Fatal(err)
-	}
-	if s := p.Status(); s.State != Held {
-		t.Errorf("status is %+v", s)
-	}
-}
-
-func TestSignalLetsLive(t *testing.T) {
-	sb := sandbox(t)
-	ch := make(changes, 16)
-	p, err := sb.Launch(t.Context(), Command{Name: "idle", Argv: []string{"sleep", "600"}}, ch.add)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, sig := range []string{"STOP", "sigcont"} {
-		if _, _, err := p.Signal(t.Context(), sig); err != nil || p.Status().State != Running {
-			t.Errorf("%s: %v, %+v", sig, err, p.Status())
-		}
-	}
-	if _, _, err := p.Signal(t.Context(), "NONSENSE"); err == nil || !strings.Contains(err.Error(), "is not a signal") {
-		t.Errorf("error is %v", err)
-	}
-}
-
-func TestMissingCommand(t *testing.T) {
-	sb := sandbox(t)
-	_, err := sb.Launch(t.Context(), Command{Name: "x", Argv: []string{"/no/such/program"}}, make(changes, 1).add)
-	if !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("error is %v", err)
-	}
-}
-
 func TestKillEndsEverything(t *testing.T) {
 	sb := sandbox(t)
 	ch := make(changes, 16)
@@ -360,81 +202,6 @@ func TestInitReapsOrphans(t *testing.T) {
 			t.Fatalf("not only the init is left: %v", inNamespace(t, inside))
 		}
 		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-func TestExecReturnsExitCode(t *testing.T) {
-	sb := sandbox(t)
-	target := Target{Lab: "prot", Node: "n1", Namespace: sb.cfg.Namespace, InitPid: sb.Pid()}
-	for argv, want := range map[string]int{"exit 0": 0, "exit 7": 7, "kill -9 $$": 137} {
-		if code, err := Exec(t.Context(), target, []string{"sh", "-c", argv}, Stdio{}); err != nil || code != want {
-			t.Errorf("%s: code %d, %v; want %d", argv, code, err, want)
-		}
-	}
-	if _, err := Exec(t.Context(), target, []string{"/no/such"}, Stdio{}); err == nil {
-		t.Error("a missing program is no error")
-	}
-	if _, err := Exec(t.Context(), target, nil, Stdio{}); err == nil {
-		t.Error("no command is no error")
-	}
-}
-
-func TestExecFindsTools(t *testing.T) {
-	sb := sandbox(t)
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "gwt-tool"), []byte("#!/bin/sh\necho tool $0\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	target := Target{Lab: "prot", Node: "n1", Namespace: sb.cfg.Namespace, InitPid: sb.Pid(), Tools: dir}
-	for _, argv := range [][]string{{"gwt-tool"}, {"sh", "-c", "gwt-tool"}} {
-		var out bytes.Buffer
-		if code, err := Exec(t.Context(), target, argv, Stdio{Out: &out}); err != nil || code != 0 || !strings.HasPrefix(out.String(), "tool ") {
-			t.Errorf("%v: code %d, %v, output %q", argv, code, err, out.String())
-		}
-	}
-	target.Tools = ""
-	if _, err := Exec(t.Context(), target, []string{"gwt-tool"}, Stdio{}); err == nil {
-		t.Error("it is found without tools")
-	}
-}
-
-func TestExecWithoutSandbox(t *testing.T) {
-	sb := sandbox(t)
-	var out bytes.Buffer
-	code, err := Exec(t.Context(), Target{Lab: "prot", Node: "n1", Namespace: sb.cfg.Namespace},
-		[]string{"ip", "-br", "link"}, Stdio{Out: &out})
-	if err != nil || code != 0 || strings.Count(out.String(), "\n") != 1 {
-		t.Errorf("code %d, %v, output %q", code, err, out.String())
-	}
-}
-
-func TestExecOnTerminal(t *testing.T) {
-	sb := sandbox(t)
-	if _, err := exec.LookPath("script"); err != nil {
-		t.Skip("needs script(1) for a terminal")
-	}
-	self, _ := os.Executable()
-	cmd := exec.Command("script", "-qec", strings.Join([]string{self, "-test.run=TestInsideTerminal", "-test.v"}, " "), "/dev/null")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("PROC_TEST_TARGET=%s,%d", sb.cfg.Namespace, sb.Pid()))
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "on a terminal in n1") || !strings.Contains(string(out), "--- PASS") {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// TestInsideTerminal is run by TestExecOnTerminal with a terminal.
-func TestInsideTerminal(t *testing.T) {
-	path, pid, ok := strings.Cut(os.Getenv("PROC_TEST_TARGET"), ",")
-	if !ok {
-		t.Skip("part of TestExecOnTerminal")
-	}
-	n, _ := strconv.Atoi(pid)
-	for range 2 { // the terminal comes back after the first
-		code, err := Exec(t.Context(), Target{Lab: "prot", Node: "n1", Namespace: path, InitPid: n},
-			[]string{"sh", "-c", "tty -s && echo on a terminal in $(hostname)"}, Stdio{os.Stdin, os.Stdout, os.Stderr})
-		if err != nil || code != 0 {
-			t.Errorf("code %d, %v", code, err)
-		}
 	}
 }
 
@@ -512,17 +279,6 @@ func TestSpawnerEnd(t *testing.T) {
 func TestNodeInitByHand(t *testing.T) {
 	if err := NodeInit(); err == nil {
 		t.Error("it ran outside of a sandbox")
-	}
-}
-
-func TestBackoff(t *testing.T) {
-	for n, want := range map[int]time.Duration{
-		0: 0, 1: 0, 2: 100 * time.Millisecond, 3: 200 * time.Millisecond, 4: 400 * time.Millisecond,
-		6: 1600 * time.Millisecond, 7: 2 * time.Second, 1000: 2 * time.Second,
-	} {
-		if got := backoff(n); got != want {
-			t.Errorf("backoff(%d) = %v, want %v", n, got, want)
-		}
 	}
 }
 
