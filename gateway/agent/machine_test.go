@@ -103,19 +103,35 @@ func play(events ...happening) string {
 
 func lines(l ...string) string { return strings.Join(l, "\n") }
 
+// What most rules lead to.
+const (
+	fail1    = "fail 198.18.1.2@up1 (bfd)"
+	unreach1 = "reach 198.18.1.2 false"
+	back1    = "restore 198.18.1.2@up1\nreach 198.18.1.2 true"
+	up1Lost  = "fail 198.18.1.2@up1 (carrier)\nfail 2001:db8:1::2@up1 (carrier)\n" + unreach1 + "\nreach 2001:db8:1::2 false"
+	up1Back  = "restore 198.18.1.2@up1\nrestore 2001:db8:1::2@up1\nreach 198.18.1.2 true\nreach 2001:db8:1::2 true"
+)
+
+// rule is what the last of some events must lead to.
+type rule struct {
+	name   string
+	events []happening
+	want   string
+}
+
+func check(t *testing.T, rules []rule) {
+	t.Helper()
+	for _, tc := range rules {
+		t.Run(tc.name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, play(tc.events...)); diff != "" {
+				t.Errorf("actions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestMachine(t *testing.T) {
-	const (
-		fail1    = "fail 198.18.1.2@up1 (bfd)"
-		unreach1 = "reach 198.18.1.2 false"
-		back1    = "restore 198.18.1.2@up1\nreach 198.18.1.2 true"
-	)
-	up1Lost := lines("fail 198.18.1.2@up1 (carrier)", "fail 2001:db8:1::2@up1 (carrier)", unreach1, "reach 2001:db8:1::2 false")
-	up1Back := lines("restore 198.18.1.2@up1", "restore 2001:db8:1::2@up1", "reach 198.18.1.2 true", "reach 2001:db8:1::2 true")
-	for _, tc := range []struct {
-		name   string
-		events []happening
-		want   string
-	}{
+	check(t, []rule{
 		{"BFD down repairs, then tells BGP", []happening{bfdUp(isp1), bfdDown(isp1)}, lines(fail1, unreach1)},
 		{"families are apart", []happening{bfdUp(isp1), bfdUp(isp16), bfdDown(isp1), bfdDown(isp16)},
 			lines("fail 2001:db8:1::2@up1 (bfd)", "reach 2001:db8:1::2 false")},
@@ -141,7 +157,17 @@ func TestMachine(t *testing.T) {
 		{"a link not known before", []happening{link("new0", true)}, ""},
 		{"a link without neighbors", []happening{link("lo", false)}, ""},
 
-		// RFC 5882 §4.3: BFD that shares fate with the control plane.
+		{"next hops of routes go with their link", []happening{
+			{hops: []state.NextHop{hopOf(netip.MustParseAddr("198.18.2.77"), "up2")}}, link("up2", false)},
+			lines("fail 198.18.2.2@up2 (carrier)", "fail 198.18.2.77@up2 (carrier)", "reach 198.18.2.2 false")},
+		{"next hops learnt over a dead link", []happening{link("up2", false),
+			{hops: []state.NextHop{hopOf(netip.MustParseAddr("198.18.2.77"), "up2")}}}, "fail 198.18.2.77@up2 (carrier)"},
+	})
+}
+
+// BFD that shares fate with the control plane, RFC 5882 §4.3.
+func TestMachineGracefulRestart(t *testing.T) {
+	check(t, []rule{
 		{"BFD goes with a restarting peer", []happening{bfdUp(isp1), bgpStale(isp1), bfdDown(isp1)}, ""},
 		{"BFD of its own means the path", []happening{bfdUp(isp1), bgpStale(isp1), independent(bfdDown(isp1))}, lines(fail1, unreach1)},
 		{"BFD first means the path", []happening{bfdUp(isp1), bfdDown(isp1), bgpStale(isp1)}, ""},
@@ -154,19 +180,7 @@ func TestMachine(t *testing.T) {
 		{"a session that just ended", []happening{bfdUp(isp1), bgpDown(isp1)}, ""},
 		{"and BFD fails after it", []happening{bfdUp(isp1), bgpDown(isp1), bfdDown(isp1)}, lines(fail1, unreach1)},
 		{"a stranger's BGP session", []happening{bgpStale(netip.MustParseAddr("198.18.9.9"))}, ""},
-
-		{"next hops of routes go with their link", []happening{
-			{hops: []state.NextHop{hopOf(netip.MustParseAddr("198.18.2.77"), "up2")}}, link("up2", false)},
-			lines("fail 198.18.2.2@up2 (carrier)", "fail 198.18.2.77@up2 (carrier)", "reach 198.18.2.2 false")},
-		{"next hops learnt over a dead link", []happening{link("up2", false),
-			{hops: []state.NextHop{hopOf(netip.MustParseAddr("198.18.2.77"), "up2")}}}, "fail 198.18.2.77@up2 (carrier)"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, play(tc.events...)); diff != "" {
-				t.Errorf("actions (-want +got):\n%s", diff)
-			}
-		})
-	}
+	})
 }
 
 func TestMachineFirstWordOfALinkRestores(t *testing.T) {

@@ -11,20 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A storm that overflows the subscription costs the events between, never
-// the truth at its end.
-func TestWatchReadsEverythingAnewAfterOverflow(t *testing.T) {
+// twoCables locks the thread into a namespace of its own and returns a way
+// to run ip there. The thread ends in it.
+func twoCables(t *testing.T) (run func(args ...string)) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		if os.Getenv("GWLAB_REQUIRE_ROOT") == "1" {
 			t.Fatal("this test needs root, and GWLAB_REQUIRE_ROOT=1")
 		}
 		t.Skip("needs root: it makes a network namespace")
 	}
-	runtime.LockOSThread() // and never unlocked: the thread ends in its namespace
+	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
-	run := func(args ...string) {
+	run = func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 			t.Fatalf("ip %v: %v: %s", args, err, out)
@@ -32,6 +33,13 @@ func TestWatchReadsEverythingAnewAfterOverflow(t *testing.T) {
 	}
 	run("link", "add", "a0", "index", "10", "type", "veth", "peer", "name", "b0", "index", "20")
 	run("link", "add", "gone0", "index", "30", "type", "veth", "peer", "name", "gone1", "index", "40")
+	return run
+}
+
+// A storm that overflows the subscription costs the events between, never
+// the truth at its end.
+func TestWatchReadsEverythingAnewAfterOverflow(t *testing.T) {
+	run := twoCables(t)
 	w, err := NewLinks()
 	if err != nil {
 		t.Fatal(err)
