@@ -46,6 +46,7 @@ func (p *pairing) run(t *testing.T) *speakerUnderTest {
 // eachDaemon runs a test against all implementations.
 func eachDaemon(t *testing.T, f func(*testing.T, func(*space, farConfig) daemon)) {
 	needRoot(t)
+	t.Parallel()
 	kinds := daemonKinds()
 	for _, name := range []string{"frr", "bird", "gobgp"} {
 		t.Run(name, func(t *testing.T) {
@@ -223,6 +224,7 @@ func awaitMarked(t *testing.T, d daemon) {
 // A blackhole without BFD: the hold timer finds it.
 func TestInteropHoldTimer(t *testing.T) {
 	needRoot(t)
+	t.Parallel()
 	p := pair(t, newBIRD, farConfig{}, func(c *config.Config) { c.BGP.HoldTime = 3 * time.Second })
 	p.far.start()
 	s := p.run(t)
