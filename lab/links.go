@@ -12,7 +12,8 @@ import (
 )
 
 // links is the lab's hand on its cables and ports. What a link does is what
-// it was told to, overruled by a powered-off node at either end.
+// it was told to, overruled by a powered-off node or a port that was set down
+// at either end.
 type links struct {
 	lab    string
 	topo   *topologies.Topology
@@ -21,6 +22,7 @@ type links struct {
 	mu   sync.Mutex
 	told map[*topologies.Link]fault.CableState
 	off  map[*topologies.Node]power
+	down map[*topologies.Port]bool
 }
 
 // power of a node that is off.
@@ -32,7 +34,7 @@ func whole() fault.CableState {
 
 func newLinks(lab string, t *topologies.Topology, cables *cable.Cables) *links {
 	l := &links{lab: lab, topo: t, cables: cables,
-		told: make(map[*topologies.Link]fault.CableState), off: make(map[*topologies.Node]power)}
+		told: make(map[*topologies.Link]fault.CableState), off: make(map[*topologies.Node]power), down: make(map[*topologies.Port]bool)}
 	for _, link := range t.Links {
 		l.told[link] = whole()
 	}
@@ -71,6 +73,9 @@ func (l *links) effective(link *topologies.Link) fault.CableState {
 		if off, is := l.off[p.Node]; is {
 			s.AtoB, s.BtoA = fault.PassNone, fault.PassNone
 			s.Carrier = s.Carrier && off.silent
+		}
+		if l.down[p] {
+			s = fault.CableState{AtoB: fault.PassNone, BtoA: fault.PassNone}
 		}
 	}
 	return s
@@ -123,7 +128,7 @@ func (l *links) setPower(n *topologies.Node, off *power) (fault.Effect, error) {
 	var changes []cable.Change
 	for _, p := range n.Ports {
 		if cable.Type(p.Link.Type) == cable.Cable {
-			changes = append(changes, cable.Change{Link: p.Link.String(), State: l.effective(p.Link)})
+			changes = append(changes, cable.Change{Link: p.Link.String(), State: l.effective(p.Link), BFirst: p.Link.A == p})
 		}
 	}
 	if len(changes) == 0 {
@@ -140,13 +145,35 @@ func (l *links) setPower(n *topologies.Node, off *power) (fault.Effect, error) {
 	return effect, err
 }
 
-// setPort sets a port administratively up or down.
+// setPort sets a port administratively up or down. The other end of a cable
+// loses carrier with it, as it does when a transmitter is switched off; the
+// kernel sees to that only for a bare pair.
 func (l *links) setPort(e topologies.Endpoint, up bool) (fault.Effect, error) {
 	p, err := l.port(e)
 	if err != nil {
 		return fault.Effect{}, err
 	}
-	return cable.SetPort(l.path(p.Node), p.Name, up)
+	if cable.Type(p.Link.Type) != cable.Cable {
+		return cable.SetPort(l.path(p.Node), p.Name, up)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if up { // the port first: what it sends then must find its way
+		if _, err := cable.SetPort(l.path(p.Node), p.Name, true); err != nil {
+			return fault.Effect{}, err
+		}
+	}
+	was := l.down[p]
+	l.down[p] = !up
+	effect, err := l.cables.SetMany(cable.Change{Link: p.Link.String(), State: l.effective(p.Link), BFirst: p.Link.A == p})
+	if err != nil {
+		l.down[p] = was
+		return fault.Effect{}, err
+	}
+	if !up {
+		_, err = cable.SetPort(l.path(p.Node), p.Name, false)
+	}
+	return effect, err
 }
 
 // setPorts sets all ports of a node.

@@ -151,16 +151,20 @@ func (n *node) powerOff(l *links, silent bool) (fault.Effect, error) {
 			}
 		}
 	}
-	off := &power{silent}
-	effect, err := l.setPower(n.model, off)
+	// All links go dark at once, which is the instant of the fault. Carriers
+	// take longer, and the dying must not use the time to react to them.
+	effect, err := l.setPower(n.model, &power{silent: true})
 	if err != nil {
 		return fault.Effect{}, err
 	}
 	if n.sandbox != nil {
 		err = n.sandbox.Shoot()
-		effect.Return = monotime.Now()
 	}
-	n.off = off
+	n.off = &power{silent}
+	if !silent {
+		_, lost := l.setPower(n.model, n.off)
+		err = errors.Join(err, lost)
+	}
 	// Without its ports the kernel drops most of what it knew by itself; the
 	// neighbours at the far ends of cables do not see them go.
 	return effect, errors.Join(err, l.setPorts(n.model, false), n.killLocked(), forget(n.namespace()))

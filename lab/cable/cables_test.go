@@ -178,14 +178,17 @@ func TestVerbsRefuse(t *testing.T) {
 		err  func() error
 		want string
 	}{
-		"bare veth":     {func() error { _, err := c.Set("l1", cut); return err }, "type: cable"},
-		"unknown link":  {func() error { _, err := c.Set("l9", cut); return err }, `no link "l9"`},
-		"unknown pass":  {func() error { _, err := c.Set("l0", fault.CableState{AtoB: "some"}); return err }, `"some"`},
-		"no counters":   {func() error { _, _, err := c.Counters("l1"); return err }, "bare veth"},
-		"no last pass":  {func() error { _, _, err := c.LastPass("l1"); return err }, "bare veth"},
-		"unknown port":  {func() error { _, err := SetPort(s.Middle, "p9", true); return err }, "p9"},
-		"no namespace":  {func() error { _, err := Carrier("/nowhere", "p0"); return err }, "/nowhere"},
-		"half a change": {func() error { _, err := c.SetMany(Change{Link: "l0", State: cut}, Change{Link: "l9", State: cut}); return err }, "l9"},
+		"bare veth":    {func() error { _, err := c.Set("l1", cut); return err }, "type: cable"},
+		"unknown link": {func() error { _, err := c.Set("l9", cut); return err }, `no link "l9"`},
+		"unknown pass": {func() error { _, err := c.Set("l0", fault.CableState{AtoB: "some"}); return err }, `"some"`},
+		"no counters":  {func() error { _, _, err := c.Counters("l1"); return err }, "bare veth"},
+		"no last pass": {func() error { _, _, err := c.LastPass("l1"); return err }, "bare veth"},
+		"unknown port": {func() error { _, err := SetPort(s.Middle, "p9", true); return err }, "p9"},
+		"no namespace": {func() error { _, err := Carrier("/nowhere", "p0"); return err }, "/nowhere"},
+		"half a change": {func() error {
+			_, err := c.SetMany(Change{Link: "l0", State: cut}, Change{Link: "l9", State: cut})
+			return err
+		}, "l9"},
 	} {
 		if err := try.err(); err == nil || !strings.Contains(err.Error(), try.want) {
 			t.Errorf("%s: %v, want %q", name, err, try.want)
