@@ -212,9 +212,9 @@ func remains(lab string) []string {
 			continue
 		}
 		for v := range strings.SplitSeq(string(env), "\x00") {
-			if strings.HasPrefix(v, "GWLAB_LAB="+lab) || v == mark {
+			if v == mark || strings.HasPrefix(v, "GWLAB_LAB="+lab) {
 				argv, _ := os.ReadFile(dir + "/cmdline")
-				left = append(left, fmt.Sprintf("process %d (%s)", pid, bytes.ReplaceAll(argv, []byte{0}, []byte(" "))))
+				left = append(left, fmt.Sprintf("process %d with %s (%s)", pid, v, bytes.ReplaceAll(argv, []byte{0}, []byte(" "))))
 				break
 			}
 		}

@@ -199,6 +199,11 @@ func (r *runner) once(ctx context.Context, l *lab.Lab, b bout, s *scenarios.Scen
 	}
 	r.progress.label = fmt.Sprintf("%s %s", s.ID, b.gateway)
 	run, runErr := engine.Run(ctx, bench{l}, plan, r.progress.engine)
+	if runErr == nil {
+		if runErr = stillUp(ctx, l); runErr != nil {
+			run.Aborted = runErr.Error()
+		}
+	}
 	run.Gateway = b.gateway
 	run.Environment = environment(r.o)
 	dir, err := reports.SaveRun(r.o.runs, run)
@@ -218,6 +223,16 @@ func (r *runner) once(ctx context.Context, l *lab.Lab, b bout, s *scenarios.Scen
 	}
 	r.progress.done()
 	return result, r.announce(report, dir)
+}
+
+// stillUp errs when the lab died or was taken down during a run, which then
+// measured something else than what it was to measure.
+func stillUp(ctx context.Context, l *lab.Lab) error {
+	again, err := lab.Attach(context.WithoutCancel(ctx), l.Name())
+	if err != nil {
+		return fmt.Errorf("lab broke during the run: %w", err)
+	}
+	return again.Close()
 }
 
 func healed(run convergence.Run) bool {
