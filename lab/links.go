@@ -127,6 +127,9 @@ func (l *links) setPower(n *topologies.Node, off *power) (fault.Effect, error) {
 	}
 	var changes []cable.Change
 	for _, p := range n.Ports {
+		if off == nil {
+			delete(l.down, p) // a machine that boots sets its ports up
+		}
 		if cable.Type(p.Link.Type) == cable.Cable {
 			changes = append(changes, cable.Change{Link: p.Link.String(), State: l.effective(p.Link), BFirst: p.Link.A == p})
 		}

@@ -142,6 +142,20 @@ func TestPowerOffAndOn(t *testing.T) {
 	}
 }
 
+func TestPowerSetsPortsUp(t *testing.T) {
+	l := up(t, pair(), "portpower")
+	e, err := l.SetPort(t.Context(), left, false)
+	took(t, e, err)
+	if carrier(t, l, right) {
+		t.Error("the far end of a cable whose port is down has carrier")
+	}
+	e, err = l.PowerOff(t.Context(), "n1", false)
+	took(t, e, err)
+	e, err = l.PowerOn(t.Context(), "n1")
+	took(t, e, err)
+	within(t, 2*time.Second, "carrier", func() bool { return carrier(t, l, left) && carrier(t, l, right) })
+}
+
 func TestCutOutlivesPower(t *testing.T) {
 	l := up(t, pair(), "cutpower")
 	e, err := l.SetCable(t.Context(), left, fault.CableState{AtoB: fault.PassNone, BtoA: fault.PassNone})
