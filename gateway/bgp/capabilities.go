@@ -33,7 +33,7 @@ type peerOpen struct {
 	restarting bool
 	forwarding bool // it preserved forwarding state of our family
 	restart    time.Duration
-	endOfRIB   bool // it sends End-of-RIB (any GR capability, RFC 4724 §4)
+	endOfRIB   bool // it sends End-of-RIB: both ends offer graceful restart (RFC 4724 §4)
 }
 
 // open builds the OPEN message.
@@ -68,7 +68,7 @@ func (h hello) negotiate(msg *bgp.BGPOpen, expectAS uint32) (peerOpen, *notifica
 		case *bgp.CapRouteRefresh:
 			p.refresh = true
 		case *bgp.CapGracefulRestart:
-			p.endOfRIB = true
+			p.endOfRIB = h.gr // FRR tells it only to those that offer it too
 			p.restarting = v.Flags&0x08 != 0
 			p.restart = time.Duration(v.Time) * time.Second
 			for _, t := range v.Tuples {

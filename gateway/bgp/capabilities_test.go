@@ -121,7 +121,7 @@ func TestGracefulRestartNeedsBothEnds(t *testing.T) {
 	us, them := ourHello(), ourHello()
 	them.asn, them.routerID = 65002, addr("10.0.0.2")
 	us.gr = false
-	if got, _ := heard(t, them, us, 65002); got.gr || !got.endOfRIB {
+	if got, _ := heard(t, them, us, 65002); got.gr || got.endOfRIB {
 		t.Errorf("ours off: %+v", got)
 	}
 	us.gr, them.gr = true, false
