@@ -50,6 +50,9 @@ func (a *app) down() *cobra.Command {
 			if err != nil {
 				return labError(c.Context(), err)
 			}
+			if a.output == "json" {
+				return a.json(map[string]string{"name": name, "state": "down"})
+			}
 			fmt.Fprintf(a.out, "%s is down\n", name)
 			return nil
 		},

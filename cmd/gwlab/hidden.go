@@ -42,6 +42,9 @@ func (a *app) version() *cobra.Command {
 		Example: "  gwlab version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if a.output == "json" {
+				return a.json(map[string]string{"version": version(), "go": runtime.Version()})
+			}
 			fmt.Fprintf(a.out, "gwlab %s %s\n", version(), runtime.Version())
 			return nil
 		},

@@ -278,7 +278,7 @@ flows:
   out: {from: b, to: a, rate: 200pps, count: 2, family: ipv4}
 timeline:
   - {at: 0s, phase: steady}
-  - {at: 300ms, phase: failure, inject: {kind: link.blackhole, link: "a:b"}}
+  - {at: 300ms, phase: failure, inject: {kind: link.blackhole, link: "a:b", dir: b-to-a}}
   - {at: 600ms, phase: repaired, heal: all}
   - {after: converged, hold: 300ms, phase: end}
 expect:

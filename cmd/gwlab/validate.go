@@ -22,14 +22,26 @@ Every error is one line: file:line:column: what, and how to mend it.`,
 		Example: "  gwlab validate dual-isp UPLINK-02",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			type row struct {
+				File string `json:"file"`
+				What string `json:"what"`
+			}
 			var errs []error
+			rows := []row{}
 			for _, arg := range args {
 				what, err := check(arg)
 				if err != nil {
 					errs = append(errs, err)
 					continue
 				}
-				fmt.Fprintf(a.out, "%s: %s\n", arg, what)
+				rows = append(rows, row{arg, what})
+			}
+			if a.output == "json" {
+				errs = append(errs, a.json(rows))
+			} else {
+				for _, r := range rows {
+					fmt.Fprintf(a.out, "%s: %s\n", r.File, r.What)
+				}
 			}
 			return badInput(errors.Join(errs...))
 		},
