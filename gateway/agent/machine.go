@@ -16,6 +16,7 @@ import (
 const (
 	causeBFD     = "bfd"
 	causeCarrier = "carrier" // lost, or the interface was set down
+	causeBGP     = "bgp"     // the session ended, and graceful restart keeps nothing
 )
 
 // verdict is what BFD says of a peer.
@@ -39,7 +40,10 @@ type peer struct {
 	stale bool
 	// excused: BFD failed while stale and shares the fate of the peer's
 	// control plane: that is the restart, and the path lives (RFC 5882 §4.3).
-	excused   bool
+	excused bool
+	// lost: its BGP session was up and ended, and its routes are not kept.
+	// They are withdrawn one by one; no packet needs to wait for that.
+	lost      bool
 	reachable bool // as BGP was told
 }
 
@@ -143,10 +147,12 @@ func (m *machine) session(e bgp.PeerEvent) actions {
 		return actions{}
 	}
 	p.stale = e.Stale
-	if !e.Up && !e.Stale {
-		p.excused = false // it did not come back in time: BFD was right
+	p.lost = !e.Up && !e.Stale
+	if !p.lost {
+		return m.settle(causeBFD)
 	}
-	return m.settle(causeBFD)
+	p.excused = false // it did not come back in time: BFD was right
+	return m.settle(causeBGP)
 }
 
 // learn takes in next hops that routes use.
@@ -165,7 +171,7 @@ func (m *machine) settle(cause string) actions {
 		owners[p.hop] = p
 	}
 	for _, h := range slices.SortedFunc(maps.Keys(m.hops), state.NextHop.Compare) {
-		dead := m.dead(h, owners[h])
+		dead := m.dead(h, owners[h]) || owners[h] != nil && owners[h].lost
 		switch {
 		case dead && !m.hops[h]:
 			a.fail = append(a.fail, h)

@@ -176,9 +176,11 @@ func TestMachineGracefulRestart(t *testing.T) {
 		{"the restart succeeds", []happening{bfdUp(isp1), bgpStale(isp1), bfdDown(isp1), bgpUp(isp1)}, ""},
 		{"and BFD comes back", []happening{bfdUp(isp1), bgpStale(isp1), bfdDown(isp1), bgpUp(isp1), bfdUp(isp1)}, ""},
 		{"and fails again", []happening{bfdUp(isp1), bgpStale(isp1), bfdDown(isp1), bgpUp(isp1), bfdUp(isp1), bfdDown(isp1)}, lines(fail1, unreach1)},
-		{"the restart fails", []happening{bfdUp(isp1), bgpStale(isp1), bfdDown(isp1), bgpDown(isp1)}, lines(fail1, unreach1)},
-		{"a session that just ended", []happening{bfdUp(isp1), bgpDown(isp1)}, ""},
-		{"and BFD fails after it", []happening{bfdUp(isp1), bgpDown(isp1), bfdDown(isp1)}, lines(fail1, unreach1)},
+		{"the restart fails", []happening{bfdUp(isp1), bgpStale(isp1), bfdDown(isp1), bgpDown(isp1)}, lines("fail 198.18.1.2@up1 (bgp)", unreach1)},
+		{"a session that just ended", []happening{bfdUp(isp1), bgpDown(isp1)}, "fail 198.18.1.2@up1 (bgp)"},
+		{"and comes back", []happening{bfdUp(isp1), bgpDown(isp1), bgpUp(isp1)}, "restore 198.18.1.2@up1"},
+		{"and BFD fails after it", []happening{bfdUp(isp1), bgpDown(isp1), bfdDown(isp1)}, unreach1},
+		{"BFD is back before BGP", []happening{bfdUp(isp1), bfdDown(isp1), bgpDown(isp1), bfdUp(isp1)}, "reach 198.18.1.2 true"},
 		{"a stranger's BGP session", []happening{bgpStale(netip.MustParseAddr("198.18.9.9"))}, ""},
 	})
 }
@@ -236,8 +238,9 @@ func TestMachineNewPeerOnADeadLink(t *testing.T) {
 	}
 }
 
-// Whatever happens, a hop is failed and restored in turn, and what BGP was
-// told agrees with it.
+// Whatever happens, a hop is failed and restored in turn, and one that BGP was
+// told is out of reach is dead in the kernel. (A hop that lives is not
+// always used: its BGP session may be the one that ended.)
 func FuzzMachine(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9})
 	f.Add([]byte{0, 4, 1, 5, 0, 7, 6, 8, 1, 9, 2, 6})
@@ -266,7 +269,7 @@ func FuzzMachine(f *testing.F) {
 				reachable[r.peer] = r.reachable
 			}
 			for _, n := range neighbors() {
-				if dead[hopOf(n.Address, n.Interface)] == reachable[n.Address] {
+				if !dead[hopOf(n.Address, n.Interface)] && !reachable[n.Address] {
 					t.Fatalf("%s: BGP and the kernel disagree", n.Name)
 				}
 			}

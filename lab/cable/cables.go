@@ -58,9 +58,10 @@ func (c *Cables) Set(link string, s fault.CableState) (fault.Effect, error) {
 }
 
 // SetMany changes several cables at once. Directions that are to drop do so
-// first, all within microseconds; carriers change then; directions that are
-// to pass open last, so that both directions of a cable resume together and
-// everything lost is counted. The Effect brackets the instant traffic changed:
+// first and those that are to pass open then, all within microseconds; carriers
+// change last. A gate opens before its carrier rises, or the first words of
+// whoever reacts to the carrier, an ARP request or a SYN, would be lost and
+// said again a second later. The Effect brackets the instant traffic changed:
 // the closing of the gates if nothing opens, else the whole change. Nothing
 // is changed when a change is refused.
 func (c *Cables) SetMany(changes ...Change) (fault.Effect, error) {
@@ -106,14 +107,14 @@ func (c *Cables) SetMany(changes ...Change) (fault.Effect, error) {
 		g.shut()
 	}
 	effect.Return = monotime.Now()
+	for _, g := range open {
+		g.open()
+	}
 	if _, err := c.socket.do(&carriers); err != nil {
 		return fault.Effect{}, fmt.Errorf("set cable: %w", err)
 	}
 	for _, f := range moved {
 		f()
-	}
-	for _, g := range open {
-		g.open()
 	}
 	if opens {
 		effect.Return = monotime.Now()
