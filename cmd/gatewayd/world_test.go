@@ -84,9 +84,9 @@ func (w *world) ip(args ...string) string {
 func (w *world) owned(ns string) string {
 	var b strings.Builder
 	for _, args := range [][]string{
-		{"-4", "route", "show", "table", "all", "proto", "196"},
-		{"-6", "route", "show", "table", "all", "proto", "196"},
-		{"nexthop", "show", "proto", "196"},
+		{"-4", "route", "show", "table", "all", "proto", "201"},
+		{"-6", "route", "show", "table", "all", "proto", "201"},
+		{"nexthop", "show", "proto", "201"},
 	} {
 		b.WriteString(w.ip(append([]string{"-n", ns}, args...)...))
 	}

@@ -48,11 +48,11 @@ func TestBatchNumbersAndAsksForOneAck(t *testing.T) {
 func TestHopRoundTrip(t *testing.T) {
 	for _, addr := range []string{"198.18.1.2", "2001:db8::1", "fe80::1"} {
 		var b batch
-		b.addHop(7, netip.MustParseAddr(addr), 42, 196)
+		b.addHop(7, netip.MustParseAddr(addr), 42, 201)
 		typ, flags, payload := first(t, &b)
 		h, ok := parseNexthop(payload)
 		if !ok || typ != unix.RTM_NEWNEXTHOP || flags&create != create ||
-			h.id != 7 || h.index != 42 || h.gateway.String() != addr || h.protocol != 196 || len(h.members) != 0 {
+			h.id != 7 || h.index != 42 || h.gateway.String() != addr || h.protocol != 201 || len(h.members) != 0 {
 			t.Errorf("%s: type %d flags %x %+v", addr, typ, flags, h)
 		}
 	}
@@ -61,7 +61,7 @@ func TestHopRoundTrip(t *testing.T) {
 func TestGroupRoundTrip(t *testing.T) {
 	members := []member{{&hop{id: 3}, activeWeight}, {&hop{id: 2}, standbyWeight}}
 	var b batch
-	b.addGroup(replace, 9, members, 196)
+	b.addGroup(replace, 9, members, 201)
 	_, _, payload := first(t, &b)
 	g, ok := parseNexthop(payload)
 	if !ok || g.id != 9 || g.kind != groupTypeRes || g.buckets != groupBuckets || contentOf(g.members) != content(members) {
@@ -72,7 +72,7 @@ func TestGroupRoundTrip(t *testing.T) {
 func TestRouteRoundTrip(t *testing.T) {
 	for _, text := range []string{"0.0.0.0/0", "198.18.0.0/15", "203.0.113.7/32", "::/0", "2001:db8::/32"} {
 		for _, tableID := range []uint32{254, 1000} {
-			k := routeKey{netip.MustParsePrefix(text), tableID, 20, 196}
+			k := routeKey{netip.MustParsePrefix(text), tableID, 20, 201}
 			var b batch
 			b.addRoute(k, 77)
 			typ, _, payload := first(t, &b)
@@ -121,7 +121,7 @@ func TestMembers(t *testing.T) {
 		"backups share":                 {"a", "bc", "a", "", "bc"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table := newGroupTable(nil, 196)
+			table := newGroupTable(nil, 201)
 			g, err := table.intern(state.Group{Primary: list(tc.primary), Backup: list(tc.backup)})
 			if err != nil {
 				t.Fatal(err)
@@ -183,9 +183,9 @@ func TestParseErrorReadsTheKernelsWords(t *testing.T) {
 
 func FuzzParsers(f *testing.F) {
 	var b batch
-	b.addHop(7, netip.MustParseAddr("198.18.1.2"), 42, 196)
-	b.addGroup(create, 9, []member{{&hop{id: 3}, 255}}, 196)
-	b.addRoute(routeKey{netip.MustParsePrefix("198.18.0.0/15"), 254, 20, 196}, 9)
+	b.addHop(7, netip.MustParseAddr("198.18.1.2"), 42, 201)
+	b.addGroup(create, 9, []member{{&hop{id: 3}, 255}}, 201)
+	b.addRoute(routeKey{netip.MustParsePrefix("198.18.0.0/15"), 254, 20, 201}, 9)
 	b.getLinks("up1")
 	f.Add(b.buf)
 	f.Add([]byte{0x10, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})

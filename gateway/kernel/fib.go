@@ -15,9 +15,9 @@ import (
 
 const (
 	// DefaultProtocol marks every route and nexthop object of this daemon
-	// (rtm_protocol, nh_protocol). /etc/iproute2/rt_protos and rtnetlink.h
-	// name nothing from 193 to 255: 196 is nobody's.
-	DefaultProtocol = 196
+	// (rtm_protocol, nh_protocol). rtnetlink.h names nothing from 193 to 255,
+	// and FRR takes up to 198 for itself (zebra/rt_netlink.h).
+	DefaultProtocol = 201
 	// DefaultMetric of all routes, both families: below IPv6's default of
 	// 1024, above hand-made IPv4 routes, which have none.
 	DefaultMetric = 20
@@ -34,7 +34,7 @@ const (
 type Options struct {
 	Table    int // routing table; default 254 (main)
 	Metric   int // of every route; default 20
-	Protocol int // 1 … 255, of every route and nexthop object; default 196
+	Protocol int // 1 … 255, of every route and nexthop object; default 201
 	// MultipathHash is what Prepare sets: "l3" addresses, "l4" (default)
 	// addresses and ports, "inner" the innermost header of a tunnel.
 	MultipathHash string

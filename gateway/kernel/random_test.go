@@ -149,7 +149,7 @@ func (h *history) wire() {
 // puts it right.
 func (h *history) tamper() {
 	var ids []string
-	for line := range strings.Lines(h.ip("nexthop", "show", "proto", "196")) {
+	for line := range strings.Lines(h.ip("nexthop", "show", "proto", "201")) {
 		ids = append(ids, strings.Fields(line)[1])
 	}
 	if len(ids) == 0 {
@@ -218,7 +218,7 @@ func (h *history) pick(hops []state.NextHop, living bool) []state.NextHop {
 // restart adopts, is told the same state, and must find nothing to do.
 func (h *history) restart() {
 	h.t.Helper()
-	before := h.ip("route", "show", "proto", "196") + h.ip("-6", "route", "show", "proto", "196")
+	before := h.ip("route", "show", "proto", "201") + h.ip("-6", "route", "show", "proto", "201")
 	next := h.open()
 	h.must(next.Adopt())
 	dead := maps.Clone(h.down)
@@ -233,7 +233,7 @@ func (h *history) restart() {
 	h.must(err)
 	h.fib = next
 	h.check()
-	after := h.ip("route", "show", "proto", "196") + h.ip("-6", "route", "show", "proto", "196")
+	after := h.ip("route", "show", "proto", "201") + h.ip("-6", "route", "show", "proto", "201")
 	if len(before) > 0 && len(after) == 0 {
 		h.t.Errorf("a restart lost every route:\n%s", before)
 	}

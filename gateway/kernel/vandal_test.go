@@ -34,14 +34,14 @@ func (w *world) fibText(p netip.Prefix) (string, error) {
 	if p.Addr().Is6() {
 		family = "-6"
 	}
-	out, err := exec.Command("ip", family, "route", "show", "exact", p.String(), "proto", "196").CombinedOutput()
+	out, err := exec.Command("ip", family, "route", "show", "exact", p.String(), "proto", "201").CombinedOutput()
 	return p.String() + " " + string(out), err
 }
 
 // nhid returns the nexthop id of a route.
 func (w *world) nhid(route string) string {
 	w.t.Helper()
-	fields := strings.Fields(w.ip("route", "show", "exact", route, "proto", "196"))
+	fields := strings.Fields(w.ip("route", "show", "exact", route, "proto", "201"))
 	i := slices.Index(fields, "nhid")
 	if i < 0 {
 		w.t.Fatalf("route %s has no nexthop id: %v", route, fields)
@@ -55,10 +55,10 @@ func (w *world) vandalise() {
 	single := w.nhid("100.66.0.0/24")
 	w.ip("route", "del", "100.64.0.0/16")                                                     // deleted
 	w.ip("-6", "route", "del", "2001:db8:f1::/48")                                            // deleted
-	w.ip("route", "replace", "100.65.0.0/24", "nhid", single, "proto", "196", "metric", "20") // pointed elsewhere
-	w.ip("route", "add", "203.0.113.0/24", "nhid", single, "proto", "196")                    // a stranger
-	w.ip("route", "add", "100.64.0.0/16", "via", "198.18.2.2", "proto", "196", "metric", "7")
-	w.ip("nexthop", "add", "id", "77", "via", "198.18.1.88", "dev", "up1", "proto", "196")
+	w.ip("route", "replace", "100.65.0.0/24", "nhid", single, "proto", "201", "metric", "20") // pointed elsewhere
+	w.ip("route", "add", "203.0.113.0/24", "nhid", single, "proto", "201")                    // a stranger
+	w.ip("route", "add", "100.64.0.0/16", "via", "198.18.2.2", "proto", "201", "metric", "7")
+	w.ip("nexthop", "add", "id", "77", "via", "198.18.1.88", "dev", "up1", "proto", "201")
 	w.ip("nexthop", "add", "id", "78", "via", "198.18.1.88", "dev", "up1", "proto", "static") // not ours: left alone
 	w.replaceObject("via 198.18.2.2 dev up2", "198.18.2.99", "up2")
 	w.ip("nexthop", "del", "id", w.objectID("via fe80::99 dev ibl"))
@@ -80,7 +80,7 @@ func (w *world) replaceObject(old, gateway, dev string) {
 	if net.ParseIP(gateway) == nil {
 		w.t.Fatalf("bad gateway %q", gateway)
 	}
-	w.ip("nexthop", "replace", "id", w.objectID(old), "via", gateway, "dev", dev, "proto", "196")
+	w.ip("nexthop", "replace", "id", w.objectID(old), "via", gateway, "dev", dev, "proto", "201")
 }
 
 // compare is golden for any text.
