@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"gwlab/fault"
 	"gwlab/lab"
 	"gwlab/lab/proc"
+	"gwlab/reports"
 	"gwlab/reports/convergence"
 	"gwlab/scenarios/engine"
 	"gwlab/topologies"
@@ -101,6 +105,40 @@ UPLINK-01  frr       fail     1     failure  route_loc max  ≤ 165ms  331.0 ms 
 `
 	if out.String() != want {
 		t.Errorf("\n got\n%s\nwant\n%s", out, want)
+	}
+}
+
+// A check that only one of the repeats has, is in the table all the same.
+func TestConcludeShowsWhatDidNotConverge(t *testing.T) {
+	a, out, _ := screen()
+	lost := result("UPLINK-01", "gatewayd", 2, convergence.Fail, 9, true)
+	lost.Checks = append(lost.Checks, convergence.Check{Phase: "repaired", Text: "converged", Limit: "in time", Value: "no", Verdict: convergence.Fail})
+	r := runner{app: a, results: []convergence.Result{result("UPLINK-01", "gatewayd", 1, convergence.Pass, 9, true), lost}}
+	if err := r.conclude(); err == nil || !strings.Contains(out.String(), "repaired  converged      in time") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Runs in the same directory that end together each name themselves the
+// latest, and one of them wins.
+func TestLatestOfRunsThatEndTogether(t *testing.T) {
+	root := t.TempDir()
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			a, _, _ := screen()
+			dir := filepath.Join(root, fmt.Sprintf("run-%02d", i))
+			if err := errors.Join(os.Mkdir(dir, 0o755), (&runner{app: a}).announce(reports.Report{}, dir)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if latest, err := os.Readlink(filepath.Join(root, "latest")); err != nil || !strings.HasPrefix(latest, "run-") {
+		t.Errorf("latest is %q, %v", latest, err)
+	}
+	if left := files(t, root); len(left) != 22 { // the root, the runs, the link
+		t.Errorf("left: %v", left)
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,12 +17,14 @@ import (
 
 // announce prints a finished run, and lets "latest" name its record.
 func (r *runner) announce(report reports.Report, dir string) error {
-	latest := filepath.Join(filepath.Dir(dir), "latest")
-	if err := os.Remove(latest); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return broken(err)
+	// Replaced in one step: another run may end at the same time.
+	link := dir + ".latest"
+	err := os.Symlink(filepath.Base(dir), link)
+	if err == nil {
+		err = os.Rename(link, filepath.Join(filepath.Dir(dir), "latest"))
 	}
-	if err := os.Symlink(filepath.Base(dir), latest); err != nil {
-		return broken(err)
+	if err != nil {
+		return broken(fmt.Errorf("name the latest run: %w", err))
 	}
 	if r.app.output == "json" {
 		return nil
@@ -69,7 +70,9 @@ func (r *runner) conclude() error {
 	fmt.Fprintln(w, "SCENARIO\tGATEWAY\tVERDICT\tRUNS\tPHASE\tEXPECTED\tLIMIT\tMEDIAN\tMAX")
 	for _, g := range r.groups() {
 		scenario, gateway, verdict, runs := g.scenario, g.gateway, string(worstVerdict(g.results)), fmt.Sprint(len(g.results))
-		for i, c := range g.results[0].Checks {
+		// A run that failed to converge has a check more than the others.
+		longest := slices.MaxFunc(g.results, func(a, b convergence.Result) int { return len(a.Checks) - len(b.Checks) })
+		for i, c := range longest.Checks {
 			median, top := spread(g.results, i)
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", scenario, gateway, verdict, runs, c.Phase, c.Text, c.Limit, median, top)
 			scenario, gateway, verdict, runs = "", "", "", ""
