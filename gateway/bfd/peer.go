@@ -43,9 +43,12 @@ func newPeer(key Key, s *session) *peer {
 }
 
 // transmit sends one packet from a prepared buffer: no allocation, and no
-// hand-over of the processor, since the call cannot block.
+// hand-over of the processor, since the call cannot block. Without carrier
+// nothing is sent: it would start an address resolution that is lost, and
+// that keeps the first packets after the carrier's return waiting a second
+// for its next try.
 func (p *peer) transmit(packet *Packet) bool {
-	if p.fd < 0 {
+	if p.fd < 0 || !p.running {
 		return false
 	}
 	packet.Marshal(p.buf[:])

@@ -31,7 +31,7 @@ func idleThread(t testing.TB) (*thread, *peer, *[]Change) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.fd = pipe[0]
+	p.fd, p.running = pipe[0], true
 	t.Cleanup(func() { p.closeSocket(); unix.Close(pipe[1]) })
 	return th, p, &changes
 }

@@ -119,6 +119,8 @@ func TestPrepare(t *testing.T) {
 		"ipv6/fib_multipath_hash_policy":  "0",
 		"ipv6/conf/all/keep_addr_on_down": "1",
 		"ipv4/conf/all/rp_filter":         "2",
+		"ipv4/neigh/lo/retrans_time_ms":   "100",
+		"ipv6/neigh/lo/retrans_time_ms":   "100",
 	} {
 		got, err := os.ReadFile("/proc/sys/net/" + name)
 		if err != nil || strings.TrimSpace(string(got)) != want {

@@ -18,6 +18,9 @@ import (
 //     group is announced once and not once for each of its routes;
 //   - the multipath hash of both families, and its seed;
 //   - IPv6 addresses survive an interface going down, as IPv4's do;
+//   - an unanswered ARP request or neighbour solicitation is repeated after
+//     100 ms instead of 1 s (RFC 4861 §10 RetransTimer): one that falls into
+//     an outage must not hold up what comes after it;
 //   - where an interface has strict reverse-path filtering, loose instead:
 //     with several uplinks an answer may come in by another one.
 func (n *Netlink) Prepare() error {
@@ -43,8 +46,37 @@ func (n *Netlink) Prepare() error {
 			return fmt.Errorf("prepare forwarding: %w", err)
 		}
 	}
+	if err := hastenResolution(); err != nil {
+		return fmt.Errorf("prepare forwarding: %w", err)
+	}
 	if err := loosenReversePath(); err != nil {
 		return fmt.Errorf("prepare forwarding: %w", err)
+	}
+	return nil
+}
+
+// retransTimer is in milliseconds, as the kernel takes it.
+const retransTimer = 100
+
+// hastenResolution shortens the timer of every interface there is and of
+// those to come, where it is longer.
+func hastenResolution() error {
+	files, err := filepath.Glob("/proc/sys/net/ipv[46]/neigh/*/retrans_time_ms")
+	if err != nil {
+		return fmt.Errorf("list interfaces: %w", err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			continue // the interface has just gone
+		}
+		if now, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && now <= retransTimer {
+			continue
+		}
+		err = setSysctl(strings.TrimPrefix(f, "/proc/sys/net/"), strconv.Itoa(retransTimer))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }
