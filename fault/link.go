@@ -92,8 +92,7 @@ func (f *LinkBlackhole) Validate(t *topologies.Topology) error {
 	}
 }
 
-// Inject drops; confirmed when the middle has counted a dropped packet in
-// each direction that drops.
+// Inject drops; confirmed when the middle has counted a dropped packet.
 func (f *LinkBlackhole) Inject(ctx context.Context, lab Lab) (Active, error) {
 	p, err := port(lab.Topology(), f.Link)
 	if err != nil {
@@ -125,11 +124,15 @@ func (f *LinkBlackhole) Inject(ctx context.Context, lab Lab) (Active, error) {
 	return Active{
 		Effect: effect, Target: target,
 		Confirm: func(ctx context.Context) (evidence string, err error) {
+			// Traffic may flow one way only: one dropped packet is proof enough.
 			err = until(ctx, func() (bool, error) {
 				a, b, err := lab.CableCounters(ctx, f.Link)
+				if err != nil {
+					return false, err
+				}
 				da, db := a.Dropped-a0.Dropped, b.Dropped-b0.Dropped
 				evidence = fmt.Sprintf("middle dropped %d a-to-b, %d b-to-a", da, db)
-				return (!named || da > 0) && (!far || db > 0), err
+				return da+db > 0, nil
 			})
 			return evidence, err
 		},

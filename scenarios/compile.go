@@ -27,7 +27,9 @@ func Compile(s *Scenario, t *topologies.Topology, seed uint64, repeat int) (*Pla
 	var errs []error
 	for _, f := range s.Flows {
 		flows, err := streams(f, t, len(p.Flows))
-		errs = append(errs, err)
+		if err != nil {
+			errs = append(errs, f.place.Errorf("%s", err))
+		}
 		p.Flows = append(p.Flows, flows...)
 	}
 	for _, st := range s.Timeline {
@@ -49,7 +51,7 @@ func Compile(s *Scenario, t *topologies.Topology, seed uint64, repeat int) (*Pla
 	}
 	for _, e := range s.Expect {
 		if e.Node != "" && t.Node(e.Node) == nil {
-			errs = append(errs, fmt.Errorf("%s: expect %s: %s", s.ID, e.Phase, unknownNode(t, e.Node)))
+			errs = append(errs, e.place.Errorf("expect %s: %s", e.Phase, unknownNode(t, e.Node)))
 		}
 	}
 	return p, errors.Join(errs...)

@@ -65,7 +65,7 @@ var stats = []string{"max", "median", "p95", "min"}
 
 func (p *parser) expect(s *Scenario, at, phase string, y expectYAML) Expect {
 	e := Expect{Phase: phase, Metric: y.Metric, Flows: y.Flows, Stat: y.Stat, Max: y.Max, Min: y.Min,
-		Event: y.Event, Node: y.Node, Key: y.Key, Within: y.Within}
+		Event: y.Event, Node: y.Node, Key: y.Key, Within: y.Within, place: p.doc.At(at)}
 	if !slices.ContainsFunc(s.Timeline, func(t Step) bool { return t.Phase == phase }) {
 		var known []string
 		for _, t := range s.Timeline {

@@ -125,7 +125,7 @@ func (p *parser) scenario(y *scenarioYAML) *Scenario {
 
 func (p *parser) flow(name string, y flowYAML) Flow {
 	at := strictyaml.Path("$.flows", name)
-	f := Flow{Name: name, From: y.From, To: y.To, Rate: int(y.Rate), Count: y.Count, Family: y.Family}
+	f := Flow{Name: name, From: y.From, To: y.To, Rate: int(y.Rate), Count: y.Count, Family: y.Family, place: p.doc.At(at)}
 	if f.Rate == 0 {
 		f.Rate = 1000
 	}

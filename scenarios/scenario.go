@@ -31,6 +31,7 @@ type Flow struct {
 	Count    int    // streams, each with its own source port; default 1
 	// Family is "ipv4", "ipv6" or "both" (default: the streams alternate).
 	Family string
+	place  strictyaml.Node // where errors about it are reported
 }
 
 // Step begins a phase, and may inject or heal at that instant.
@@ -74,6 +75,8 @@ type Expect struct {
 	Node   string        // empty: any
 	Key    string        // empty: any
 	Within time.Duration // of the phase's first injection or heal
+
+	place strictyaml.Node
 }
 
 // Plan is a scenario made concrete for one topology and one seed: nothing in

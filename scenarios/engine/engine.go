@@ -59,7 +59,10 @@ func Run(ctx context.Context, lab Lab, plan *scenarios.Plan, notify func(Notice)
 		ScenarioText: string(plan.Scenario.Source), TopologyText: string(plan.Topology.Source),
 		Topology: plan.Topology.Name, StartedAt: time.Now(), Start: monotime.Now(), Flows: plan.Flows,
 	}}
-	err := r.execute(ctx)
+	watched, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	err := r.execute(watched, lost)
+	r.confirms.stop()
 	err = errors.Join(err, r.undo.heal(ctx, r.recordHeal))
 	r.confirms.Wait()
 	err = errors.Join(err, r.collect(ctx))
@@ -82,13 +85,16 @@ type run struct {
 	events   *recorder
 }
 
-func (r *run) execute(ctx context.Context) error {
+// execute runs the timeline. It ends early, by lost, when the lab stops
+// telling what happens in it.
+func (r *run) execute(ctx context.Context, lost context.CancelCauseFunc) error {
 	r.say("waiting for every session")
 	if err := r.lab.Ready(ctx); err != nil {
 		return fmt.Errorf("await lab: %w", err)
 	}
 	var err error
-	if r.events, err = record(ctx, r.lab); err != nil {
+	ended := func() { lost(errors.New("the lab went away")) }
+	if r.events, err = record(ctx, r.lab, ended); err != nil {
 		return err
 	}
 	if r.probe, err = r.lab.Probe(ctx, r.plan.Flows); err != nil {
@@ -122,6 +128,7 @@ func (r *run) step(ctx context.Context, s *scenarios.Step) error {
 	}
 	r.record.Phases = append(r.record.Phases, convergence.Phase{Name: s.Phase, Start: monotime.Now(), End: monotime.Now()})
 	if s.Heal {
+		r.confirms.stop() // a counter cannot show what is healed
 		if err := r.undo.heal(ctx, r.recordHeal); err != nil {
 			return err
 		}
@@ -147,14 +154,17 @@ func (r *run) await(ctx context.Context, s *scenarios.Step) (int64, error) {
 	defer cancel()
 	err := r.converged(limited)
 	at := monotime.Now()
-	if err != nil {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
+	switch {
+	case err == nil:
+		return at, sleepUntil(ctx, at+int64(s.Hold))
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	case limited.Err() == nil:
+		return 0, err // the lab or the probe failed, not the network
+	default:
 		r.say("not converged within " + s.Within.String())
 		return -1, nil
 	}
-	return at, sleepUntil(ctx, at+int64(s.Hold))
 }
 
 func (r *run) converged(ctx context.Context) error {

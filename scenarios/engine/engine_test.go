@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +27,7 @@ type stand struct {
 	readyErr  error
 	dirty     func() bool
 	probe     *standProbe
-	events    chan convergence.Event
+	goneAfter time.Duration // 0: it stays
 }
 
 func (s *stand) Ready(ctx context.Context) error { return s.readyErr }
@@ -38,7 +39,11 @@ func (s *stand) Watch(ctx context.Context) (<-chan convergence.Event, error) {
 	out <- convergence.Event{T: now - 8, Source: "test", Kind: "fib.change", Key: "p", Data: map[string]string{"via": "a"}}
 	out <- convergence.Event{T: now - 7, Source: "test", Kind: "fib.change", Key: "p", Data: map[string]string{"via": "a,b"}}
 	out <- convergence.Event{T: now + int64(time.Second), Source: "test", Kind: "watching"}
-	context.AfterFunc(ctx, func() { close(out) })
+	end := sync.OnceFunc(func() { close(out) })
+	context.AfterFunc(ctx, end)
+	if s.goneAfter > 0 {
+		time.AfterFunc(s.goneAfter, end)
+	}
 	return out, nil
 }
 
@@ -54,6 +59,7 @@ type standProbe struct {
 	out     chan []convergence.FlowProgress
 	quit    chan struct{}
 	stopped int
+	once    sync.Once
 }
 
 func (p *standProbe) run() {
@@ -83,11 +89,13 @@ func (p *standProbe) run() {
 	}
 }
 
+func (p *standProbe) end() { p.once.Do(func() { close(p.quit) }) }
+
 func (p *standProbe) Progress() <-chan []convergence.FlowProgress { return p.out }
 
 func (p *standProbe) Stop(context.Context) ([]convergence.Flow, convergence.Health, error) {
 	p.stopped++
-	close(p.quit)
+	p.end()
 	return p.flows, convergence.Health{RealTime: true}, nil
 }
 
@@ -98,6 +106,7 @@ type switchFault struct {
 	injectErr error
 	healErr   error
 	confirm   error
+	never     bool // no counter ever shows it
 }
 
 func (f *switchFault) Validate(*topologies.Topology) error { return nil }
@@ -110,7 +119,13 @@ func (f *switchFault) Inject(ctx context.Context, _ fault.Lab) (fault.Active, er
 	now := monotime.Now()
 	return fault.Active{
 		Effect: fault.Effect{Call: now, Return: now + 10}, Target: f.name,
-		Confirm: func(context.Context) (string, error) { return "counted " + f.name, f.confirm },
+		Confirm: func(ctx context.Context) (string, error) {
+			if f.never {
+				<-ctx.Done()
+				return "", context.Cause(ctx)
+			}
+			return "counted " + f.name, f.confirm
+		},
 		Heal: func(ctx context.Context) (fault.Effect, error) {
 			if ctx.Err() != nil {
 				return fault.Effect{}, ctx.Err()
@@ -258,6 +273,52 @@ func TestTrafficThatNeverFlowsAborts(t *testing.T) {
 		got, err := engine.Run(t.Context(), s, plan(), nil)
 		if err == nil || !strings.Contains(got.Aborted, "traffic does not flow") || s.probe.stopped != 1 {
 			t.Errorf("err %v, aborted %q", err, got.Aborted)
+		}
+	})
+}
+
+func TestALabThatGoesAwayEndsTheRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stand{goneAfter: 1500 * time.Millisecond}
+		began := time.Now()
+		got, err := engine.Run(t.Context(), s, plan(&switchFault{name: "a", stand: s}), nil)
+		if err == nil || !strings.Contains(got.Aborted, "the lab went away") {
+			t.Errorf("err %v, aborted %q", err, got.Aborted)
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("noticed after %v", took)
+		}
+		if strings.Join(s.log, ", ") != "inject a, heal a" {
+			t.Errorf("log %v", s.log)
+		}
+	})
+}
+
+func TestAProbeThatEndsIsNotTheNetworksFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stand{}
+		time.AfterFunc(1500*time.Millisecond, func() { s.probe.end() })
+		got, err := engine.Run(t.Context(), s, plan(&switchFault{name: "a", stand: s}), nil)
+		if err == nil || !strings.Contains(got.Aborted, "the probe ended by itself") {
+			t.Errorf("err %v, aborted %q", err, got.Aborted)
+		}
+	})
+}
+
+func TestConfirmationEndsWithTheHeal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stand{}
+		p := plan(&switchFault{name: "a", stand: s, never: true})
+		p.Steps[2] = scenarios.Step{Phase: "repaired", At: 1100 * time.Millisecond, Heal: true}
+		got, err := engine.Run(t.Context(), s, p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := got.Injections[0]; in.Confirmed || !strings.Contains(in.Error, "before it was healed") {
+			t.Errorf("injection %+v", in)
+		}
+		if d := got.Phases[2].Start - got.Start; d != int64(1100*time.Millisecond) {
+			t.Errorf("the heal came at %v", time.Duration(d))
 		}
 	})
 }

@@ -40,11 +40,14 @@ func (u *undo) heal(ctx context.Context, done func(undoEntry, fault.Effect, erro
 
 // confirmations run beside the timeline, which they must not delay.
 type confirmations struct {
-	mu sync.Mutex
-	wg sync.WaitGroup
+	mu    sync.Mutex
+	wg    sync.WaitGroup
+	stops []context.CancelCauseFunc
 }
 
 func (c *confirmations) start(ctx context.Context, confirm func(context.Context) (string, error), done func(string, error)) {
+	ctx, stop := context.WithCancelCause(ctx)
+	c.stops = append(c.stops, stop)
 	c.wg.Go(func() {
 		limited, cancel := context.WithTimeoutCause(ctx, confirmTime, errors.New("no counter showed it in time"))
 		defer cancel()
@@ -57,6 +60,15 @@ func (c *confirmations) locked(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f()
+}
+
+// stop ends what still waits for a counter, and waits for its end.
+func (c *confirmations) stop() {
+	for _, stop := range c.stops {
+		stop(errors.New("no counter showed it before it was healed"))
+	}
+	c.stops = nil
+	c.Wait()
 }
 
 // Wait returns when every confirmation has answered.

@@ -78,7 +78,7 @@ type recorder struct {
 	events []convergence.Event
 }
 
-func record(ctx context.Context, lab Lab) (*recorder, error) {
+func record(ctx context.Context, lab Lab, ended func()) (*recorder, error) {
 	// The recording must outlive an interrupted timeline: its last events
 	// are the heals.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -92,6 +92,9 @@ func record(ctx context.Context, lab Lab) (*recorder, error) {
 		defer close(r.done)
 		for e := range stream {
 			r.events = append(r.events, e)
+		}
+		if ctx.Err() == nil {
+			ended()
 		}
 	}()
 	return r, nil
