@@ -12,6 +12,7 @@ type Effect struct{ Call, Return int64 }
 // Pass is what a cable's middle lets through in one direction.
 type Pass string
 
+// The two there are: a direction is whole or cut.
 const (
 	PassAll  Pass = "all"
 	PassNone Pass = "none"
@@ -37,9 +38,11 @@ type Counters struct {
 
 // Lab is the verbs a fault may use on a running lab. Each is idempotent.
 type Lab interface {
+	// Topology is what the lab was built from; it is read, never changed.
 	Topology() *topologies.Topology
 	// SetCable changes a link's middle; refused on a bare veth.
 	SetCable(ctx context.Context, link topologies.Endpoint, s CableState) (Effect, error)
+	// CableCounters reads what a link's middle has passed and dropped.
 	CableCounters(ctx context.Context, link topologies.Endpoint) (aToB, bToA Counters, err error)
 	// SetPort sets a port administratively up or down.
 	SetPort(ctx context.Context, port topologies.Endpoint, up bool) (Effect, error)

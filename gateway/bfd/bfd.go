@@ -63,5 +63,6 @@ type Service interface {
 	Set(map[Key]Params)
 	// Run works until ctx ends, then sends AdminDown once on every session.
 	Run(ctx context.Context) error
+	// Status describes every session; nil while Run does not run.
 	Status() []Status
 }

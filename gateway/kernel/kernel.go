@@ -35,6 +35,7 @@ type FIB interface {
 	CleanUp() error
 	// Dump is the desired state and the kernel's, as text, for goldens and status.
 	Dump() (string, error)
+	// Close closes the sockets and leaves the kernel as it is.
 	Close() error
 }
 
@@ -54,5 +55,6 @@ type LinkEvent struct {
 
 // Links watches the interfaces. The first events describe what is there now.
 type Links interface {
+	// Run sends to out until ctx ends, which is no error.
 	Run(ctx context.Context, out chan<- LinkEvent) error
 }

@@ -68,6 +68,7 @@ type PhaseResult struct {
 // Verdict of a check, a run or a suite. The order is the order of severity.
 type Verdict string
 
+// The verdicts, the mildest first.
 const (
 	Pass      Verdict = "pass"
 	Regressed Verdict = "regressed"
