@@ -35,7 +35,7 @@ vet:
 	$(GO) vet ./...
 
 lint: ## the pinned linter
-	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0 run
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run
 
 generate: ## tables of the documentation that come from lists in the code
 	$(GO) test ./internal/docstest -run TestGeneratedTables -update
