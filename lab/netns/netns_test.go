@@ -319,3 +319,38 @@ func TestTwoHundredNamespaces(t *testing.T) {
 	}
 	t.Logf("%d namespaces with sysctls: %v; entering each once more: %v", n, made, time.Since(start))
 }
+
+// TestThreadIsNotTheFirstOfTheProcess has the thread's goroutine begin on the
+// process's first thread, which the runtime would never end.
+func TestThreadIsNotTheFirstOfTheProcess(t *testing.T) {
+	th := &Thread{jobs: make(chan job)}
+	t.Cleanup(th.Close)
+	hold := make(chan struct{})
+	defer close(hold)
+	const most = 256
+	for range most { // each keeps a thread, until one of them has the first
+		first := make(chan bool, 1)
+		go func() {
+			runtime.LockOSThread()
+			if unix.Gettid() == unix.Getpid() {
+				th.run(make(chan struct{}))
+				first <- true
+				return
+			}
+			first <- false
+			<-hold
+			runtime.UnlockOSThread()
+		}()
+		if <-first {
+			var tid int
+			if err := th.call(func() error { tid = unix.Gettid(); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if tid == unix.Getpid() {
+				t.Error("the thread is the process's first")
+			}
+			return
+		}
+	}
+	t.Skipf("none of %d goroutines came to the first thread", most)
+}

@@ -30,14 +30,24 @@ type job struct {
 // NewThread starts a thread in the namespace of the process. Close ends it.
 func NewThread() *Thread {
 	t := &Thread{jobs: make(chan job)}
-	go t.run()
+	go t.run(make(chan struct{}))
 	return t
 }
 
 // run never unlocks: the runtime ends the thread with the goroutine, and with
-// it whatever namespace it was left in.
-func (t *Thread) run() {
+// it whatever namespace it was left in. The process's first thread will not
+// do: the runtime keeps it. run closes started once it has a thread.
+func (t *Thread) run(started chan<- struct{}) {
 	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		other := make(chan struct{})
+		go t.run(other) // cannot come here while this goroutine has the thread
+		<-other
+		close(started)
+		runtime.UnlockOSThread()
+		return
+	}
+	close(started)
 	for j := range t.jobs {
 		runJob(j)
 	}
