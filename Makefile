@@ -9,7 +9,7 @@ ROOT_TEST = GWLAB_REQUIRE_ROOT=1 $(GO) test -p 1 -count=1 -timeout 20m
 .PHONY: failover test test-rootless test-root lab-up lab-down build deps lint vet generate fuzz-smoke bench ci sweep clean
 
 failover: deps build ## build the dual-ISP lab, break it, print a convergence report
-	$(SUDO) bin/gwlab run --all --repeat 1 $(FLAGS)
+	$(SUDO) bin/gwlab run --all --repeat 1 --retry-invalid 2 $(FLAGS)
 
 lab-up: deps build ## bring the lab up to live in (T=NAME picks another)
 	$(SUDO) bin/gwlab up -t $(T)

@@ -3,6 +3,8 @@ package scenarios
 import (
 	"embed"
 	"io/fs"
+	"slices"
+	"strings"
 )
 
 const suffix = ".scenario.yaml"
@@ -13,7 +15,7 @@ var library embed.FS
 // Library returns the scenarios that ship with the program.
 func Library() fs.FS { return library }
 
-// All loads every scenario of a library, sorted by file name.
+// All loads every scenario of a library, sorted by id.
 func All(fsys fs.FS) ([]*Scenario, error) {
 	names, err := fs.Glob(fsys, "*"+suffix)
 	if err != nil {
@@ -31,5 +33,6 @@ func All(fsys fs.FS) ([]*Scenario, error) {
 		}
 		out = append(out, s)
 	}
+	slices.SortFunc(out, func(a, b *Scenario) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
 }
