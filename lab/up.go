@@ -92,11 +92,14 @@ func (o UpOptions) check() error {
 
 // absolute makes paths independent of the directory they were given in.
 func absolute(b kind.Binaries) (kind.Binaries, error) {
-	var err error
-	if strings.Contains(b.Gatewayd, "/") {
-		b.Gatewayd, err = filepath.Abs(b.Gatewayd)
+	var errs []error
+	for _, path := range []*string{&b.Gatewayd, &b.UnderTest} {
+		if strings.Contains(*path, "/") {
+			full, err := filepath.Abs(*path)
+			*path, errs = full, append(errs, err)
+		}
 	}
-	return b, err
+	return b, errors.Join(errs...)
 }
 
 // starter is what Up holds of the supervisor it started.

@@ -50,9 +50,11 @@ func (a *app) root() *cobra.Command {
 }
 
 // binaries finds the programs labs run: gatewayd beside this program unless
-// named, the others where their packages put them.
-func binaries(gatewayd string) (kind.Binaries, error) {
+// named, the others where their packages put them. Gateway nodes alone run
+// the build that --gateway names, if it names one.
+func binaries(gatewayd, gateway string) (kind.Binaries, error) {
 	b := kind.DefaultBinaries()
+	b.UnderTest = build(gateway)
 	if gatewayd != "" {
 		b.Gatewayd = gatewayd
 		return b, nil

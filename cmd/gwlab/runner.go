@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +41,7 @@ func newRunner(a *app, o runOptions) (*runner, error) {
 		return nil, errors.New("no gateway to run: use gatewayd, frr, bird or the path of a gatewayd build")
 	}
 	for _, g := range r.gateways {
-		b, err := binaries(cmp.Or(build(g), o.gatewayd))
+		b, err := binaries(o.gatewayd, g)
 		if err != nil {
 			return nil, err
 		}

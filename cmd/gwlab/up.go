@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,7 +30,7 @@ func (a *app) up() *cobra.Command {
 			if err != nil {
 				return badInput(err)
 			}
-			b, err := binaries(cmp.Or(build(gateway), gatewayd))
+			b, err := binaries(gatewayd, gateway)
 			if err != nil {
 				return badInput(err)
 			}

@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,11 @@ const (
 )
 
 func planGateway(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, error) {
+	return planGatewayd(t, n, cmp.Or(b.UnderTest, b.Gatewayd))
+}
+
+// planGatewayd is a node that runs the given gatewayd.
+func planGatewayd(t *topologies.Topology, n *topologies.Node, gatewayd string) (Spec, error) {
 	cfg, err := Config(t, n)
 	if err != nil {
 		return Spec{}, err
@@ -35,12 +41,12 @@ func planGateway(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, 
 			{Path: gatewaydConfig, Content: yaml, Mode: 0o640},
 		},
 		Processes: []Process{{
-			Name: "gatewayd", Argv: []string{b.Gatewayd, "run", "--config", gatewaydConfig},
+			Name: "gatewayd", Argv: []string{gatewayd, "run", "--config", gatewaydConfig},
 			Restart: true, Socket: gatewaydSocket,
 		}},
 		Daemon:      "gatewayd",
 		EventSocket: gatewaydSocket,
-		Needs:       []Need{{"gatewayd", b.Gatewayd, "run 'make build', or name it with --gatewayd"}},
+		Needs:       []Need{{"gatewayd", gatewayd, "run 'make build', or name it with --gatewayd"}},
 		Ready:       gatewaydReady,
 	}, nil
 }

@@ -98,6 +98,10 @@ func (n Need) Check() error {
 // PATH.
 type Binaries struct {
 	Gatewayd string
+	// UnderTest is the gatewayd of nodes of kind gateway alone, so that a
+	// build is tried against neighbours that stay the same; empty means
+	// Gatewayd.
+	UnderTest string
 
 	Zebra, Bgpd, Bfdd, Vtysh string // FRR
 	Bird, Birdc              string // BIRD 2

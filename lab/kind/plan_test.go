@@ -285,3 +285,26 @@ func checkFile(t *testing.T, node string, f File) {
 		t.Errorf("%s: %v: %v\n%s", node, argv, err, out)
 	}
 }
+
+func TestOnlyGatewaysRunTheBuildUnderTest(t *testing.T) {
+	topo := load(t, "dual-isp")
+	for _, under := range []string{"", "/opt/new/gatewayd"} {
+		for _, n := range topo.Nodes {
+			s, err := Plan(topo, n, Binaries{Gatewayd: "/usr/bin/gatewayd", UnderTest: under})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Daemon != "gatewayd" {
+				continue
+			}
+			want := "/usr/bin/gatewayd"
+			if n.Kind == "gateway" && under != "" {
+				want = under
+			}
+			if s.Processes[0].Argv[0] != want || s.Needs[0].Path != want {
+				t.Errorf("%s (%s) with build %q runs %s, needs %s; want %s",
+					n.Name, n.Kind, under, s.Processes[0].Argv[0], s.Needs[0].Path, want)
+			}
+		}
+	}
+}
