@@ -113,19 +113,27 @@ func (n *node) due() int64 {
 	return first
 }
 
-// receive takes in what lies ready, up to a batch.
+// receive takes in what lies ready, up to a batch. Once messages were lost
+// the kernel drops more of them, without a word, until everything that lies
+// ready is read: only then is the state worth reading anew.
 func (n *node) receive() error {
-	for range batchSize {
+	lost := false
+	for i := 0; i < batchSize || lost; i++ {
 		size, err := unix.Read(n.fd, n.buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
+			if lost {
+				n.rechecks = append([]int64{1}, n.rechecks...)
+			}
 			return nil
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.ENOBUFS):
-			n.told(n.name, monotime.Now(), change{kind: Overrun})
-			n.rechecks = append([]int64{1}, n.rechecks...)
-			return nil
+			if !lost {
+				n.told(n.name, monotime.Now(), change{kind: Overrun})
+			}
+			lost = true
+			continue
 		case err != nil:
 			return fmt.Errorf("receive from netlink: %w", err)
 		}
