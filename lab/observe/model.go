@@ -62,7 +62,21 @@ func linkChange(l link) change {
 // setNexthop takes in a next hop object or group.
 func (m *model) setNexthop(n nexthop) change {
 	m.nexthops[n.id] = n
-	return change{"nexthop.change", id(n.id), map[string]string{"via": m.describe(m.resolve(n))}}
+	return m.nexthopChange(n)
+}
+
+func (m *model) nexthopChange(n nexthop) change {
+	active, standby := m.resolve(n)
+	data := map[string]string{"via": m.describe(active)}
+	m.addStandby(data, standby)
+	return change{"nexthop.change", id(n.id), data}
+}
+
+// addStandby tells of hops that carry nothing as yet, if there are any.
+func (m *model) addStandby(data map[string]string, hops []hop) {
+	if len(hops) > 0 {
+		data["standby"] = m.describe(hops)
+	}
 }
 
 func (m *model) deleteNexthop(n nexthop) change {
@@ -88,41 +102,78 @@ func (m *model) replaceNexthops(list []nexthop) []change {
 	}
 	for _, key := range sorted(now) {
 		n, was := now[key], before[key]
-		if n.hop != was.hop || n.blackhole != was.blackhole || !slices.Equal(n.group, was.group) {
-			out = append(out, change{"nexthop.change", id(key), map[string]string{"via": m.describe(m.resolve(n)), "cause": "link"}})
+		if n.hop != was.hop || n.blackhole != was.blackhole || !slices.Equal(n.group, was.group) || n.buckets != was.buckets {
+			c := m.nexthopChange(n)
+			c.data["cause"] = "link"
+			out = append(out, c)
 		}
 	}
 	return out
 }
 
-// resolve returns the hops behind a next hop object. Members that are gone
-// carry nothing.
-func (m *model) resolve(n nexthop) []hop {
+// resolve returns the hops behind a next hop object: those that carry traffic
+// and those that stand by. Members that are gone carry nothing.
+func (m *model) resolve(n nexthop) (active, standby []hop) {
 	if len(n.group) == 0 {
 		if n.blackhole || n.hop.oif == 0 {
-			return nil
+			return nil, nil
 		}
-		return []hop{n.hop}
+		return []hop{n.hop}, nil
 	}
-	var hops []hop
-	for _, member := range n.group {
-		// A group has no groups in it.
-		if one, ok := m.nexthops[member]; ok && len(one.group) == 0 {
-			hops = append(hops, m.resolve(one)...)
+	present := slices.DeleteFunc(slices.Clone(n.group), func(g member) bool {
+		_, known := m.nexthops[g.id]
+		return !known
+	})
+	idle := idle(n.buckets, present)
+	for i, g := range present {
+		one := m.nexthops[g.id]
+		if len(one.group) > 0 {
+			continue // a group has no groups in it
+		}
+		hops, _ := m.resolve(one)
+		if idle[i] {
+			standby = append(standby, hops...)
+		} else {
+			active = append(active, hops...)
 		}
 	}
-	return hops
+	return active, standby
 }
 
-// hops returns the ways on of a route that the kernel uses.
-func (m *model) hops(r route) []hop {
-	list := r.hops
+// idle tells which members of a group are left without a bucket. The kernel
+// deals buckets out in proportion to the weights, each member up to the
+// rounded share of all members so far (nh_res_group_rebalance), so that a
+// member of little weight may get none. A group without buckets uses all.
+func idle(buckets int, group []member) []bool {
+	out := make([]bool, len(group))
+	if buckets == 0 {
+		return out
+	}
+	total := 0
+	for _, g := range group {
+		total += g.weight
+	}
+	before, sum := 0, 0
+	for i, g := range group {
+		sum += g.weight
+		upper := (buckets*sum + total/2) / total
+		out[i] = upper == before
+		before = upper
+	}
+	return out
+}
+
+// hops returns the ways on of a route that the kernel uses, and those that
+// stand by.
+func (m *model) hops(r route) (active, standby []hop) {
+	active = r.hops
 	if r.next != 0 {
 		if n, known := m.nexthops[r.next]; known {
-			list = m.resolve(n)
+			active, standby = m.resolve(n)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(list), func(h hop) bool { return h.dead })
+	dead := func(h hop) bool { return h.dead }
+	return slices.DeleteFunc(slices.Clone(active), dead), slices.DeleteFunc(standby, dead)
 }
 
 // describe writes hops as "198.18.0.2 dev isp1", sorted.
@@ -162,7 +213,9 @@ func (m *model) routeChange(r route, deleted bool) change {
 	if deleted {
 		kind = "route.delete"
 	}
-	data := map[string]string{"via": m.describe(m.hops(r)), "proto": strconv.Itoa(int(r.proto))}
+	active, standby := m.hops(r)
+	data := map[string]string{"via": m.describe(active), "proto": strconv.Itoa(int(r.proto))}
+	m.addStandby(data, standby)
 	if r.metric != 0 {
 		data["metric"] = strconv.FormatUint(uint64(r.metric), 10)
 	}

@@ -25,7 +25,13 @@ func gateway(id uint32, addr string, oif int) nexthop {
 	return nexthop{id: id, hop: hop{gateway: netip.MustParseAddr(addr), oif: oif}}
 }
 
-func group(id uint32, members ...uint32) nexthop { return nexthop{id: id, group: members} }
+func group(id uint32, members ...uint32) nexthop {
+	n := nexthop{id: id}
+	for _, m := range members {
+		n.group = append(n.group, member{m, 1})
+	}
+	return n
+}
 
 func TestLinkChangesAreOfRunningAlone(t *testing.T) {
 	m := newModel()
@@ -68,14 +74,59 @@ func TestNexthopsResolveToHops(t *testing.T) {
 		t.Errorf("blackhole: %+v", c)
 	}
 	m.setNexthop(group(11, 10))
-	if got := m.resolve(group(11, 10)); got != nil {
+	if got, _ := m.resolve(group(11, 10)); got != nil {
 		t.Errorf("group in a group: %v", got)
 	}
 	if c := m.deleteNexthop(gateway(1, "198.18.0.2", 2)); c.kind != NexthopDelete || c.key != "1" {
 		t.Errorf("delete: %+v", c)
 	}
-	if got := m.describe(m.hops(route{next: 10})); got != "198.18.1.2 dev isp2" {
+	left, _ := m.hops(route{next: 10})
+	if got := m.describe(left); got != "198.18.1.2 dev isp2" {
 		t.Errorf("route by the group after one member went: %q", got)
+	}
+}
+
+func TestBucketsAreDealtOutByWeight(t *testing.T) {
+	for _, c := range []struct {
+		buckets int
+		weights []int
+		idle    []bool
+	}{
+		{0, []int{256, 1}, []bool{false, false}},
+		{64, []int{256, 1}, []bool{false, true}},
+		{64, []int{1, 256}, []bool{true, false}},
+		{64, []int{256, 256, 1}, []bool{false, false, true}},
+		{64, []int{1}, []bool{false}},
+		{64, []int{1, 1}, []bool{false, false}},
+		{512, []int{256, 1}, []bool{false, false}},
+		{2, []int{1, 1, 1}, []bool{false, true, false}}, // upper bounds 1, 1, 2
+	} {
+		var g []member
+		for i, w := range c.weights {
+			g = append(g, member{uint32(i), w})
+		}
+		if got := idle(c.buckets, g); !reflect.DeepEqual(got, c.idle) {
+			t.Errorf("%d buckets for %v: idle %v, want %v", c.buckets, c.weights, got, c.idle)
+		}
+	}
+}
+
+func TestABackupCarriesOnceThePrimariesAreGone(t *testing.T) {
+	m := twoLinks()
+	m.setNexthop(gateway(1, "198.18.0.2", 2))
+	m.setNexthop(gateway(2, "198.18.1.2", 3))
+	c := m.setNexthop(nexthop{id: 10, buckets: 64, group: []member{{1, 256}, {2, 1}}})
+	want := change{NexthopChange, "10", map[string]string{"via": "198.18.0.2 dev isp1", "standby": "198.18.1.2 dev isp2"}}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got %+v, want %+v", c, want)
+	}
+	if c := m.routeChange(route{next: 10}, false); c.data["via"] != want.data["via"] || c.data["standby"] != want.data["standby"] {
+		t.Errorf("a route by the group: %+v", c)
+	}
+	m.deleteNexthop(gateway(1, "198.18.0.2", 2)) // the group is told of later, or not at all
+	active, standby := m.hops(route{next: 10})
+	if m.describe(active) != "198.18.1.2 dev isp2" || standby != nil {
+		t.Errorf("without its primary: via %v, standby %v", active, standby)
 	}
 }
 
@@ -147,12 +198,12 @@ func TestRoutesThatAreSingledOut(t *testing.T) {
 	}
 }
 
-func TestMemberOfAPrefix(t *testing.T) {
+func TestSampleOfAPrefix(t *testing.T) {
 	for text, want := range map[string]string{
 		"203.0.113.0/24": "203.0.113.1", "203.0.113.7/24": "203.0.113.7", "203.0.113.7/32": "203.0.113.7",
 		"2001:db8::/64": "2001:db8::1", "2001:db8::/128": "2001:db8::", "0.0.0.0/0": "0.0.0.1",
 	} {
-		if got := member(netip.MustParsePrefix(text)).String(); got != want {
+		if got := sample(netip.MustParsePrefix(text)).String(); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}

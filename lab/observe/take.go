@@ -114,17 +114,18 @@ func (n *node) recheck(now int64) error {
 // that moved.
 func (n *node) lookUp(at int64, initial bool) error {
 	for _, p := range n.prefixes {
-		r, ok, err := n.query.route(member(p))
+		r, ok, err := n.query.route(sample(p))
 		if err != nil {
 			return err
 		}
-		var hops []hop
+		var hops, standby []hop
 		data := map[string]string{"prefix": p.String()}
 		if ok {
-			hops = n.model.hops(r)
+			hops, standby = n.model.hops(r)
 			data["route"] = r.prefix.String()
 		}
 		data["via"], data["nexthops"] = n.model.interfaces(hops), n.model.describe(hops)
+		n.model.addStandby(data, standby)
 		if initial {
 			data["initial"] = "true"
 		} else if n.fib[p] == data["nexthops"] {
@@ -136,9 +137,9 @@ func (n *node) lookUp(at int64, initial bool) error {
 	return nil
 }
 
-// member is an address that stands for a prefix: not the subnet's own, which
+// sample is an address that stands for a prefix: not the subnet's own, which
 // routers answer to (RFC 4291 §2.6.1).
-func member(p netip.Prefix) netip.Addr {
+func sample(p netip.Prefix) netip.Addr {
 	a := p.Addr()
 	if next := a.Next(); p.Bits() < a.BitLen() && a == p.Masked().Addr() && p.Contains(next) {
 		return next

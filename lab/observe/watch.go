@@ -12,15 +12,16 @@ import (
 )
 
 // The kinds of event, with the keys of Data. Source is "netlink"; T is when
-// the message was received.
+// the message was received. Via are the ways on that carry traffic; standby,
+// when there, are members of a resilient group that have no bucket.
 const (
 	LinkUp        = "link.up"         // key: port
 	LinkDown      = "link.down"       // key: port; reason: carrier, admin, deleted
-	RouteChange   = "route.change"    // key: prefix; via, proto, metric, table, nexthop; or count, last_ns for a burst
+	RouteChange   = "route.change"    // key: prefix; via, standby, proto, metric, table, nexthop; or count, last_ns for a burst
 	RouteDelete   = "route.delete"    // as RouteChange
-	NexthopChange = "nexthop.change"  // key: id; via; cause=link when the kernel did it by itself
+	NexthopChange = "nexthop.change"  // key: id; via, standby; cause=link when the kernel did it by itself
 	NexthopDelete = "nexthop.delete"  // key: id; cause
-	FIBChange     = "fib.change"      // key and prefix; via: interfaces; nexthops; route: the one matched; initial=true at the start
+	FIBChange     = "fib.change"      // key and prefix; via: interfaces; nexthops; standby; route: the one matched; initial=true at the start
 	Overrun       = "observe.overrun" // messages were lost; the state has been read anew
 	Failure       = "observe.failure" // error: the node's state could not be read
 	source        = "netlink"

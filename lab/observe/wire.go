@@ -214,10 +214,24 @@ type nexthop struct {
 	id        uint32
 	hop       hop
 	blackhole bool
-	group     []uint32
+	group     []member
+	buckets   int // of a resilient group; 0 for any other
+}
+
+// member is one next hop of a group, with its share of the traffic: 1 … 65536.
+type member struct {
+	id     uint32
+	weight int
 }
 
 const sizeofNhMsg = 8
+
+// Attributes of linux/nexthop.h: the parameters of a resilient group, and
+// among them how many buckets it has.
+const (
+	nhaResGroup        = 12
+	nhaResGroupBuckets = 1
+)
 
 func parseNexthop(b []byte) (nexthop, error) {
 	if len(b) < sizeofNhMsg {
@@ -235,9 +249,16 @@ func parseNexthop(b []byte) (nexthop, error) {
 		case unix.NHA_BLACKHOLE:
 			n.blackhole = true
 		case unix.NHA_GROUP:
-			// struct nexthop_grp: id, weight less one, 3 bytes reserved
+			// struct nexthop_grp: id, weight less one, its high byte on
+			// Linux 6.12 and later, 2 bytes reserved
 			for ; len(v) >= 8; v = v[8:] {
-				n.group = append(n.group, native.Uint32(v))
+				n.group = append(n.group, member{native.Uint32(v), 1 + int(v[4]) + int(v[5])<<8})
+			}
+		case nhaResGroup:
+			for kind, v := range attributes(v, 0) {
+				if kind == nhaResGroupBuckets && len(v) >= 2 {
+					n.buckets = int(native.Uint16(v))
+				}
 			}
 		}
 	}

@@ -87,7 +87,12 @@ func TestParseNexthop(t *testing.T) {
 			join(head, attr(unix.NHA_ID, u32(1)), attr(unix.NHA_GATEWAY, []byte{198, 18, 0, 2}), attr(unix.NHA_OIF, u32(4))),
 			nexthop{id: 1, hop: hop{gateway: netip.MustParseAddr("198.18.0.2"), oif: 4}},
 		},
-		"group":     {join(head, attr(unix.NHA_ID, u32(9)), attr(unix.NHA_GROUP, members)), nexthop{id: 9, group: []uint32{1, 2}}},
+		"resilient": {
+			join(head, attr(unix.NHA_ID, u32(9)), attr(unix.NHA_GROUP, join(u32(1), []byte{255, 0, 0, 0}, u32(2), []byte{0, 1, 0, 0})),
+				attr(nhaResGroup, attr(nhaResGroupBuckets, native.AppendUint16(nil, 64)))),
+			nexthop{id: 9, group: []member{{1, 256}, {2, 257}}, buckets: 64},
+		},
+		"group":     {join(head, attr(unix.NHA_ID, u32(9)), attr(unix.NHA_GROUP, members)), nexthop{id: 9, group: []member{{1, 1}, {2, 1}}}},
 		"blackhole": {join(head, attr(unix.NHA_ID, u32(3)), attr(unix.NHA_BLACKHOLE, nil)), nexthop{id: 3, blackhole: true}},
 	} {
 		if got, err := parseNexthop(c.body); err != nil || !reflect.DeepEqual(got, c.want) {
