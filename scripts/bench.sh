@@ -7,21 +7,26 @@ go=$(command -v go || echo /usr/local/go/bin/go)
 n=${N:-10}
 runs=$(mktemp -d)
 trap 'rm -rf "$runs"; bin/gwlab sweep >/dev/null' EXIT
-parts=${*:-build probe updown failover prefixes compare restart}
+parts=${*:-build probe repair updown failover prefixes compare restart}
 say() { printf '\n## %s\n' "$1"; }
 gwlab() { bin/gwlab run --runs "$runs" --retry-invalid 3 "$@" 2>/dev/null | sed -n '/^SCENARIO/,$p'; }
 median() { sort -n | awk -v what="$1" '{v[NR]=$1} END {printf "%s: median %.2f s, max %.2f s, n=%d\n", what, v[int((NR+1)/2)], v[NR], NR}'; }
+gobench() { GWLAB_REQUIRE_ROOT=1 "$go" test -run '^$' "$@" | grep -v '^ok\|^PASS\|^goos\|^goarch\|^pkg\|^cpu'; }
 bench=scripts/bench
 
 for part in $parts; do
 	case $part in
 	build)
 		say "a line of 200 nodes against one ip -batch run"
-		GWLAB_REQUIRE_ROOT=1 "$go" test ./lab/cable -run '^$' -bench Line -benchtime 5x -count 1 | grep -v '^ok\|^PASS\|^goos\|^goarch\|^pkg'
+		gobench ./lab -bench Line -benchtime 1x -count 5
 		;;
 	probe)
 		say "the probe against 30 known outages, idle and with 4 busy loops"
-		GWLAB_REQUIRE_ROOT=1 "$go" test ./lab/probe -run '^$' -bench KnownOutages -benchtime 1x -count 1 | grep -v '^=== \|^ok\|^PASS'
+		gobench ./lab/probe -bench KnownOutages -benchtime 1x
+		;;
+	repair)
+		say "a next hop taken out of the kernel's groups, by number of routes"
+		gobench ./gateway/kernel -bench 'Fail$' -benchtime 200x
 		;;
 	updown)
 		say "up of dual-isp until every session is up, and down: seconds"
@@ -52,6 +57,6 @@ for part in $parts; do
 		say "gatewayd killed and restarted"
 		gwlab --repeat "$n" GATEWAY-04
 		;;
-	*) echo "unknown part $part: build probe updown failover prefixes compare restart" >&2; exit 2 ;;
+	*) echo "unknown part $part: build probe repair updown failover prefixes compare restart" >&2; exit 2 ;;
 	esac
 done
