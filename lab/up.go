@@ -107,6 +107,7 @@ type starter struct {
 	name  string
 	lease *os.File
 	ended chan struct{} // the supervisor is gone
+	how   string        // it ended, such as "exit status 1"; set before ended is closed
 }
 
 // follow passes the build's progress on until its end.
@@ -119,7 +120,7 @@ func (s *starter) follow(ctx context.Context, progress func(Progress)) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return fmt.Errorf("bring lab %s up: its supervisor ended%s", s.name, lastLine(dirOf(s.name).logFile()))
+			return fmt.Errorf("bring lab %s up: its supervisor ended%s%s", s.name, s.howEnded(), lastLine(dirOf(s.name).logFile()))
 		}
 		switch {
 		case line.Progress != nil:
@@ -129,6 +130,17 @@ func (s *starter) follow(ctx context.Context, progress func(Progress)) error {
 		case line.Built:
 			return nil
 		}
+	}
+}
+
+// howEnded is " (signal: killed)" or the like, empty when the supervisor has
+// closed the connection and lives on.
+func (s *starter) howEnded() string {
+	select {
+	case <-s.ended:
+		return " (" + s.how + ")"
+	case <-time.After(hung):
+		return ""
 	}
 }
 
@@ -273,7 +285,8 @@ func start(o UpOptions, dir stateDir) (*starter, error) {
 		err = dir.writePid(id)
 	}
 	go func() {
-		cmd.Wait() //nolint:errcheck // how it ended stands in its log
+		cmd.Wait() //nolint:errcheck // a bad end is told by its state
+		s.how = cmd.ProcessState.String()
 		close(s.ended)
 	}()
 	if err != nil {
