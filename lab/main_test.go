@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,7 +27,23 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "test-up" {
 		os.Exit(testUp(os.Args[2]))
 	}
+	if len(os.Args) > 1 && os.Args[1] == "test-list" {
+		os.Exit(testList())
+	}
 	os.Exit(m.Run())
+}
+
+// testList prints what List shows to the user that the program runs as.
+func testList() int {
+	infos, err := List(context.Background())
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(infos)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 func needRoot(t testing.TB) {

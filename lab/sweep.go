@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -23,7 +24,8 @@ func List(ctx context.Context) ([]Info, error) {
 	return infos, nil
 }
 
-// look asks a lab's supervisor, or says that there is none.
+// look asks a lab's supervisor, or says that there is none. That nobody
+// answers means that it is dead only to a user who could have been answered.
 func look(ctx context.Context, dir stateDir) Info {
 	ctx, cancel := context.WithTimeout(ctx, hung)
 	defer cancel()
@@ -35,7 +37,10 @@ func look(ctx context.Context, dir stateDir) Info {
 	}
 	id, _ := dir.supervisor()
 	state := Dead
-	if live, err := dir.alive(); err == nil && live {
+	switch live, lockErr := dir.alive(); {
+	case errors.Is(err, os.ErrPermission) || lockErr != nil:
+		state = Unknown
+	case live:
 		state = Building // or hung: it does not say
 	}
 	return Info{Name: dir.lab(), State: state, Pid: id.Pid}

@@ -40,7 +40,8 @@ const (
 	Building State = "building"
 	Running  State = "up"
 	Stopping State = "stopping"
-	Dead     State = "dead" // its supervisor is gone; down or sweep removes the rest
+	Dead     State = "dead"    // its supervisor is gone; down or sweep removes the rest
+	Unknown  State = "unknown" // this user may not ask its supervisor: only root may
 )
 
 // Info is a lab in a list.
@@ -49,7 +50,7 @@ type Info struct {
 	State    State     `json:"state"`
 	Pid      int       `json:"pid"` // of the supervisor
 	Nodes    int       `json:"nodes"`
-	Since    time.Time `json:"since"`
+	Since    time.Time `json:"since,omitzero"` // zero when the supervisor does not say
 	Topology string    `json:"topology"`
 	Owned    bool      `json:"owned"` // goes with the run that made it
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -87,10 +88,22 @@ func (a *app) listLabs(c *cobra.Command) error {
 	}
 	w := a.table()
 	fmt.Fprintln(w, "LAB\tSTATE\tTOPOLOGY\tNODES\tSINCE\tSUPERVISOR")
+	hidden := false
 	for _, l := range labs {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\tpid %d\n", l.Name, l.State, l.Topology, l.Nodes, l.Since.Format(time.DateTime), l.Pid)
+		since := "-"
+		if !l.Since.IsZero() {
+			since = l.Since.Format(time.DateTime)
+		}
+		hidden = hidden || l.State == lab.Unknown
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\tpid %d\n", l.Name, l.State, cmp.Or(l.Topology, "-"), l.Nodes, since, l.Pid)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if hidden {
+		fmt.Fprintln(a.err, "not root: run it again with sudo to see the state of labs shown as unknown")
+	}
+	return nil
 }
 
 func (a *app) listTopologies() error {

@@ -1,0 +1,108 @@
+package lab
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gwlab/gateway/bfd"
+)
+
+// TestListByAnotherUser looks at a living lab without being root.
+func TestListByAnotherUser(t *testing.T) {
+	l := up(t, pair(), "other-user")
+	cmd := exec.Command(readable(t), "test-list")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("list as another user: %v\n%s", err, out)
+	}
+	var infos []Info
+	if err := json.Unmarshal(out, &infos); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, i := range infos {
+		if i.Name != l.Name() {
+			continue
+		}
+		if i.State != Unknown || i.Pid != supervisorOf(t, l.Name()) || strings.Contains(string(out), "0001-01-01") {
+			t.Errorf("the lab is shown as %+v", i)
+		}
+		return
+	}
+	t.Errorf("the lab is not among %s", out)
+}
+
+// readable is a copy of the test's program that every user may run.
+func readable(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gwt-lab-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // a test's own
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close() //nolint:errcheck // opened for reading only
+	path := filepath.Join(dir, "lab.test")
+	copied, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(copied, self); err != nil {
+		t.Fatal(err)
+	}
+	if err := copied.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestHowTheSupervisorEndedIsTold(t *testing.T) {
+	ours, theirs, err := leasePair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close() }) //nolint:errcheck // a test's own
+	s := &starter{name: "gwt-nobody", lease: ours, ended: make(chan struct{}), how: "signal: killed"}
+	close(s.ended)
+	if err := theirs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.follow(t.Context(), func(Progress) {}); err == nil || !strings.HasSuffix(err.Error(), "its supervisor ended (signal: killed)") {
+		t.Errorf("follow: %v", err)
+	}
+}
+
+func TestSessionsOfGatewayd(t *testing.T) {
+	for _, c := range []struct {
+		bgp string
+		bfd bfd.State
+		up  bool
+	}{{"Established", bfd.Up, true}, {"OpenSent", bfd.Init, false}, {"Idle", bfd.Down, false}} {
+		word, err := c.bfd.MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s daemonStatus
+		text := `{"peers":[{"address":"198.18.0.2","state":"` + c.bgp + `"}],"bfd":[{"key":{"peer":"198.18.0.2"},"state":"` + string(word) + `"}]}`
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatal(err)
+		}
+		got := s.sessions()
+		if len(got) != 2 || got[0].Up != c.up || got[1].Up != c.up || got[1].State != string(word) {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+}
