@@ -32,7 +32,7 @@ func TestStatusPage(t *testing.T) {
 	}
 	r.mu.Lock()
 	r.peers = []bgp.PeerStatus{{Name: "isp1", Address: netip.MustParseAddr("192.0.2.1"), State: "Established", Synced: true}}
-	r.fake.bfd = []bfd.Status{{Key: bfd.Key{Interface: "up1", Peer: netip.MustParseAddr("192.0.2.1")}, State: "up"}}
+	r.bfd = []bfd.Status{{Key: bfd.Key{Interface: "up1", Peer: netip.MustParseAddr("192.0.2.1")}, State: "up"}}
 	r.mu.Unlock()
 	r.d.meter.Emit(event.Event{Kind: event.BGPSynced, Key: "192.0.2.1"})
 	if s, err = c.Status(t.Context()); err != nil || !s.Ready || len(s.Pending) != 0 || s.FIB.Routes != 4 {
@@ -158,7 +158,7 @@ func TestMetricsPage(t *testing.T) {
 	peer := netip.MustParseAddr("192.0.2.1")
 	r.mu.Lock()
 	r.peers = []bgp.PeerStatus{{Name: "isp1", Address: peer, ASN: 64511, State: "Established", Received: 1000, Established: 2}}
-	r.fake.bfd = []bfd.Status{{Key: bfd.Key{Interface: "up1", Peer: peer}, State: "up", Transitions: 3, Tx: 9, Rx: 8, DetectTime: 150 * time.Millisecond}}
+	r.bfd = []bfd.Status{{Key: bfd.Key{Interface: "up1", Peer: peer}, State: "up", Transitions: 3, Tx: 9, Rx: 8, DetectTime: 150 * time.Millisecond}}
 	r.mu.Unlock()
 	r.d.meter.Emit(event.Event{Kind: event.Repair, Data: map[string]string{"cause": "bfd", "took_ns": "40000"}})
 	r.d.meter.Emit(event.Event{Kind: event.Repair, Data: map[string]string{"cause": "carrier", "took_ns": "not a number"}})

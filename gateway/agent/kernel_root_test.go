@@ -49,13 +49,13 @@ func newGround(t testing.TB) *ground {
 	runtime.LockOSThread()
 	there, err := netns.New()
 	must(t, err)
-	defer there.Close() //nolint:errcheck // the handle below keeps it
+	defer there.Close() // the handle below keeps it
 	far, err := netlink.NewHandleAt(there)
 	must(t, err)
 	t.Cleanup(far.Close)
 	here, err := netns.New()
 	must(t, err)
-	defer here.Close() //nolint:errcheck // as above
+	defer here.Close() // as above
 	near, err := netlink.NewHandleAt(here)
 	must(t, err)
 	defer near.Close()

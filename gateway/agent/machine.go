@@ -91,7 +91,7 @@ func (m *machine) configure(neighbors []config.Neighbor) actions {
 		if p.bfd = !n.BFD.Off; !p.bfd {
 			p.verdict, p.excused = unheard, false
 		}
-		m.hops[hop] = m.hops[hop]
+		m.use(hop)
 	}
 	maps.DeleteFunc(m.peers, func(a netip.Addr, _ *peer) bool { return !wanted[a] })
 	return m.settle(causeCarrier)
@@ -155,10 +155,17 @@ func (m *machine) session(e bgp.PeerEvent) actions {
 	return m.settle(causeBGP)
 }
 
+// use takes a next hop in; what the kernel was told of it stays.
+func (m *machine) use(h state.NextHop) {
+	if _, known := m.hops[h]; !known {
+		m.hops[h] = false
+	}
+}
+
 // learn takes in next hops that routes use.
 func (m *machine) learn(hops []state.NextHop) actions {
 	for _, h := range hops {
-		m.hops[h] = m.hops[h]
+		m.use(h)
 	}
 	return m.settle(causeCarrier)
 }

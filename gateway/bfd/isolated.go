@@ -219,7 +219,7 @@ func startWorker() (*os.File, *exec.Cmd, error) {
 		return nil, nil, fmt.Errorf("connect bfd worker: %w", err)
 	}
 	near, far := os.NewFile(uintptr(fds[0]), workerName), os.NewFile(uintptr(fds[1]), workerName)
-	defer far.Close()
+	defer far.Close() //nolint:errcheck // the worker holds its own copy
 	cmd := &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{workerName}, Env: os.Environ(),
 		Stderr: os.Stderr, ExtraFiles: []*os.File{far},

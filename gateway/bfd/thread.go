@@ -228,16 +228,35 @@ func (t *thread) newPeer(key Key, params Params) *peer {
 // step feeds t.event to a session and carries out what it answers.
 func (t *thread) step(p *peer, now int64) {
 	actions := p.session.Step(&t.event, now)
+	revived := false
 	for i := range actions {
 		switch a := &actions[i]; a.kind {
 		case actChange:
+			revived = revived || a.old == Down && p.session.state != AdminDown
 			change := p.change(a.old, now)
 			t.engine.deps.Changes(change)
 			t.log.record(change, p)
 		case actSend:
-			if !p.transmit(&a.packet) && !(t.attach(p) && p.transmit(&a.packet)) {
+			sent := p.transmit(&a.packet) || t.attach(p) && p.transmit(&a.packet)
+			if !sent {
 				p.txErrors++
 			}
+		}
+	}
+	if revived {
+		t.greetSiblings(p, now)
+	}
+}
+
+// greetSiblings lets the other sessions of an interface speak up when one of
+// them hears its peer again: the link works, and they need not wait out the
+// second between two packets of a session that is down. It is one packet more
+// for each revival, and ends by itself: greeting revives nobody.
+func (t *thread) greetSiblings(revived *peer, now int64) {
+	for _, p := range t.peers {
+		if p != revived && p.ifindex == revived.ifindex {
+			t.event.kind = evLink
+			t.step(p, now)
 		}
 	}
 }

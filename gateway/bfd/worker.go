@@ -43,7 +43,7 @@ func WorkerMain() int {
 // work runs an Engine by the orders from the socket.
 func work() error {
 	socket := os.NewFile(workerSocket, workerName)
-	defer socket.Close()
+	defer socket.Close() //nolint:errcheck // the process ends with it
 	// Room for several transitions of each of many sessions: the packet thread
 	// never waits for the parent. A parent deaf for longer loses some, and
 	// sees where the sessions stand by Status.

@@ -1,7 +1,6 @@
 package bgp
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -263,7 +262,7 @@ func awaitLearned(t *testing.T, d daemon, want ...string) {
 			return
 		}
 		if time.Now().After(limit) {
-			t.Fatal(fmt.Sprintf("the daemon learned %v, want %v", got, want))
+			t.Fatalf("the daemon learned %v, want %v", got, want)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

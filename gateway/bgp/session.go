@@ -112,7 +112,7 @@ func (s *session) close(n *notification) {
 
 // write runs until the session is closed.
 func (s *session) write() {
-	defer s.tcp.Close()
+	defer s.tcp.Close() //nolint:errcheck // read reports how the connection ended
 	w := bufio.NewWriterSize(s.tcp, 1<<16)
 	k := &packer{family: s.peer.family, emit: func(b []byte) error { return s.emit(w, b) }}
 	for range s.wake {

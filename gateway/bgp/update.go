@@ -109,10 +109,10 @@ func (d *decoder) split(block []byte) *notification {
 		}
 		d.seen[kind] = true
 		var n *notification
-		switch {
-		case kind == bgp.BGP_ATTR_TYPE_MP_REACH_NLRI:
+		switch kind {
+		case bgp.BGP_ATTR_TYPE_MP_REACH_NLRI:
 			only, n = false, d.mpReach(value)
-		case kind == bgp.BGP_ATTR_TYPE_MP_UNREACH_NLRI:
+		case bgp.BGP_ATTR_TYPE_MP_UNREACH_NLRI:
 			d.out.endOfRIB = only && len(block) == 0 && len(value) == 3 && d.isFamily(value)
 			n = d.mpUnreach(value)
 		default:
@@ -214,7 +214,7 @@ func (d *decoder) attributes() *notification {
 		return n
 	case err != nil:
 		d.out.discarded = err.Error()
-		return nil
+		return nil //nolint:nilerr // the routes go, the session stays (RFC 7606)
 	}
 	a.key = key
 	if len(d.blocks) >= interned {

@@ -76,18 +76,18 @@ func (a *attributes) carry(flags byte, kind bgp.BGPAttrType, value []byte) error
 	const transitive, partial, extended = 0x40, 0x20, 0x10
 	unit := 1
 	known := true
-	switch {
-	case kind == bgp.BGP_ATTR_TYPE_ATOMIC_AGGREGATE:
+	switch kind {
+	case bgp.BGP_ATTR_TYPE_ATOMIC_AGGREGATE:
 		if len(value) != 0 {
 			return nil // RFC 7606 §7.6: discarded
 		}
-	case kind == bgp.BGP_ATTR_TYPE_AGGREGATOR:
+	case bgp.BGP_ATTR_TYPE_AGGREGATOR:
 		if len(value) != 8 {
 			return nil // RFC 7606 §7.7: discarded
 		}
-	case kind == bgp.BGP_ATTR_TYPE_EXTENDED_COMMUNITIES:
+	case bgp.BGP_ATTR_TYPE_EXTENDED_COMMUNITIES:
 		unit = 8 // RFC 7606 §7.14
-	case kind == bgp.BGP_ATTR_TYPE_LARGE_COMMUNITY:
+	case bgp.BGP_ATTR_TYPE_LARGE_COMMUNITY:
 		unit = 12 // RFC 8092 §6
 	default:
 		known = false

@@ -1,7 +1,6 @@
 package kernel_test
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -94,6 +93,6 @@ func (w *world) compare(name, got string) {
 	want, err := os.ReadFile(file)
 	w.must(err)
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		w.t.Error(fmt.Sprintf("%s (-want +got):\n%s", file, diff))
+		w.t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }
