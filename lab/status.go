@@ -10,11 +10,19 @@ import (
 	"gwlab/topologies"
 )
 
+// info is of a lab that is stopping as soon as it is bound to stop.
 func (s *supervisor) info() Info {
+	if s.abandoned() {
+		<-s.let // at once: there is no more to read of it
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	state := s.state
+	if s.ending() {
+		state = Stopping
+	}
 	return Info{
-		Name: s.dir.lab(), State: s.state, Pid: os.Getpid(), Nodes: len(s.topology.Nodes),
+		Name: s.dir.lab(), State: state, Pid: os.Getpid(), Nodes: len(s.topology.Nodes),
 		Since: s.options.Since, Topology: s.topology.Name, Owned: s.options.Owned && !s.released,
 	}
 }

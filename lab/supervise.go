@@ -65,6 +65,8 @@ type supervisor struct {
 	events   *hub
 	ear      *ear
 	stop     context.CancelCauseFunc // ends the lab's life
+	ending   func() bool             // the lab's life has ended
+	let      chan struct{}           // closed once the lease is released or lost
 	gone     chan struct{}           // closed when everything is removed
 	goneErr  error                   // set before gone is closed
 
@@ -90,6 +92,7 @@ func Supervise(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	s.ending = func() bool { return life.Err() != nil }
 	hold, letGo := context.WithCancel(context.WithoutCancel(ctx))
 	defer letGo()
 	var g errgroup.Group
@@ -136,7 +139,7 @@ func adopt(name string, stop context.CancelCauseFunc) (*supervisor, net.Listener
 	s := &supervisor{
 		dir: dirOf(name), state: Building, stop: stop,
 		lease: os.NewFile(leaseFD, "lease"), spawner: proc.NewSpawner(), events: newHub(), ear: newEar(),
-		gone: make(chan struct{}), nodes: make(map[string]*node), watchers: make(map[chan Progress]bool),
+		gone: make(chan struct{}), let: make(chan struct{}), nodes: make(map[string]*node), watchers: make(map[chan Progress]bool),
 	}
 	settings, err := os.ReadFile(s.dir.path("options.json"))
 	if err == nil {
@@ -178,6 +181,7 @@ func (s *supervisor) tell(line leaseLine) {
 
 // watchLease takes the lab down when the starter goes without releasing it.
 func (s *supervisor) watchLease() {
+	defer close(s.let)
 	line, err := bufio.NewReader(s.lease).ReadString('\n')
 	if err == nil && line == leaseWord {
 		s.mu.Lock()
@@ -189,6 +193,22 @@ func (s *supervisor) watchLease() {
 		err = io.ErrUnexpectedEOF
 	}
 	s.stop(fmt.Errorf("%w: %w", errReleasedNot, err))
+}
+
+// abandoned reports whether the starter is gone, be it after a release or
+// not. It asks the kernel: the starter's death is known there before it is
+// here.
+func (s *supervisor) abandoned() bool {
+	conn, err := s.lease.SyscallConn()
+	gone := false
+	if err == nil {
+		err = conn.Control(func(fd uintptr) {
+			ask := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+			n, err := unix.Poll(ask, 0)
+			gone = err == nil && n > 0
+		})
+	}
+	return err == nil && gone
 }
 
 func (s *supervisor) setState(state State) {

@@ -47,8 +47,9 @@ func look(ctx context.Context, dir stateDir) Info {
 }
 
 // Sweep removes labs whose supervisor is dead and namespaces that belong to
-// no lab; with all it takes running labs down, too. It returns the names of
-// the labs and namespaces that it removed.
+// no lab, and waits for labs that are stopping to be gone; with all it takes
+// running labs down, too. It returns the names of the labs and namespaces that
+// went.
 func Sweep(ctx context.Context, all bool) ([]string, error) {
 	if err := checkRoot(); err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func Sweep(ctx context.Context, all bool) ([]string, error) {
 	var errs []error
 	for _, name := range names {
 		gone := true
-		if all {
+		if all || look(ctx, dirOf(name)).State == Stopping {
 			err = Down(ctx, name, nil)
 		} else {
 			gone, err = removeIfDead(name)

@@ -106,3 +106,21 @@ func TestSessionsOfGatewayd(t *testing.T) {
 		}
 	}
 }
+
+// TestSweepWaitsForALabThatStops kills an owner and sweeps at once, while the
+// supervisor may not even have noticed.
+func TestSweepWaitsForALabThatStops(t *testing.T) {
+	for _, at := range []string{"nodes", "up"} {
+		t.Run(at, func(t *testing.T) {
+			name := labName(t, "stopping")
+			cmd, out := starting(t, name)
+			for out.Scan() && !strings.HasPrefix(out.Text(), at) {
+			}
+			kill(t, cmd)
+			if _, err := Sweep(t.Context(), false); err != nil {
+				t.Fatal(err)
+			}
+			assertGone(t, name)
+		})
+	}
+}
