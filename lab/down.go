@@ -187,7 +187,8 @@ func belongsToOther(namespace, name string, tagged map[string][]identity) bool {
 }
 
 // processes finds the processes of every lab by the variable they carry, save
-// this process and those it descends from.
+// this process and those it descends from, and save those of labs elsewhere:
+// from a host the labs in its containers are seen, too.
 func processes() (map[string][]identity, error) {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -211,19 +212,51 @@ func processes() (map[string][]identity, error) {
 	return found, nil
 }
 
-// labOf is the lab a process belongs to, empty for none.
+// labOf is the lab a process belongs to, empty for none and for a lab that is
+// not among those of Root.
 func labOf(pid int) string {
 	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
 		return ""
 	}
-	lab := ""
+	lab, root := "", ""
 	for v := range strings.SplitSeq(string(env), "\x00") {
 		if name, ok := strings.CutPrefix(v, proc.LabEnv+"="); ok {
 			lab = name // the last one counts, as for the program itself
 		}
+		if tag, ok := strings.CutPrefix(v, proc.RootEnv+"="); ok {
+			root = tag
+		}
+	}
+	if lab == "" || (root == "" || root != rootTag()) && !besides(pid) {
+		return ""
 	}
 	return lab
+}
+
+// rootTag tells Root from the directory of that name of another machine or
+// container; empty when there is none.
+func rootTag() string {
+	var st unix.Stat_t
+	if err := unix.Stat(Root, &st); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+}
+
+// besides reports whether a process sees the processes and files that this
+// one sees: one of a supervisor whose Root was removed under it does.
+func besides(pid int) bool {
+	for _, ns := range [...]string{"pid", "mnt"} {
+		mine, err := os.Readlink("/proc/self/ns/" + ns)
+		if err != nil {
+			return false
+		}
+		if its, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/" + ns); err != nil || its != mine {
+			return false
+		}
+	}
+	return true
 }
 
 func carries(pid int, lab string) bool { return labOf(pid) == lab }

@@ -60,7 +60,7 @@ func (n *node) bootLocked(ctx context.Context) error {
 		return fmt.Errorf("configure node %s: %w", n.model.Name, err)
 	}
 	sb, err := n.spawner.Start(ctx, proc.Config{
-		Lab: n.lab, Node: n.model.Name, Namespace: n.namespace(), Dir: n.dir,
+		Lab: n.lab, Node: n.model.Name, Root: rootTag(), Namespace: n.namespace(), Dir: n.dir,
 		Hosts: n.hosts, Init: []string{"/proc/self/exe", nodeInitArg},
 	})
 	if err != nil {
@@ -256,7 +256,7 @@ func (n *node) pid(process string) (pidAnswer, error) {
 func (n *node) target() (proc.Target, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	t := proc.Target{Lab: n.lab, Node: n.model.Name, Namespace: n.namespace()}
+	t := proc.Target{Lab: n.lab, Node: n.model.Name, Root: rootTag(), Namespace: n.namespace()}
 	switch {
 	case n.sandbox != nil:
 		t.InitPid = n.sandbox.Pid()

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -9,8 +10,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gwlab/gateway/bfd"
+	"gwlab/lab/netns"
+	"gwlab/lab/proc"
 )
 
 // TestListByAnotherUser looks at a living lab without being root.
@@ -123,4 +127,62 @@ func TestSweepWaitsForALabThatStops(t *testing.T) {
 			assertGone(t, name)
 		})
 	}
+}
+
+// TestLabsElsewhereAreLeftAlone starts a process of a lab of this machine and
+// one of a lab that only a container sees, in namespaces as a container has.
+func TestLabsElsewhereAreLeftAlone(t *testing.T) {
+	needRoot(t)
+	name := labName(t, "elsewhere")
+	here := tagged(t, name, rootTag(), syscall.CLONE_NEWPID|syscall.CLONE_NEWNS)
+	beside := tagged(t, name, "1:1", 0)
+	there := tagged(t, name, "1:1", syscall.CLONE_NEWPID|syscall.CLONE_NEWNS)
+	old := tagged(t, name, "", syscall.CLONE_NEWPID|syscall.CLONE_NEWNS)
+	if err := netns.Create(namespaceName(name, "n1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Sweep(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	for what, p := range map[string]struct {
+		cmd  *exec.Cmd
+		left bool
+	}{"here": {here, false}, "beside": {beside, false}, "there": {there, true}, "without a tag": {old, true}} {
+		if left := syscall.Kill(p.cmd.Process.Pid, 0) == nil && !zombie(t, p.cmd.Process.Pid); left != p.left {
+			t.Errorf("the process %s is left: %t, want %t", what, left, p.left)
+		}
+	}
+	if labOf(there.Process.Pid) != "" {
+		t.Error("a lab in a container is taken for one of this machine")
+	}
+}
+
+// tagged is a process that carries a lab's variables.
+func tagged(t *testing.T, lab, root string, flags uintptr) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("sleep", "60")
+	cmd.Env = []string{proc.LabEnv + "=" + lab, proc.RootEnv + "=" + root}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill() //nolint:errcheck // ended already is as good
+		cmd.Wait()         //nolint:errcheck // killed
+	})
+	within(t, 5*time.Second, "the process runs its program", func() bool {
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", cmd.Process.Pid))
+		return err == nil && strings.Contains(string(env), proc.LabEnv+"="+lab)
+	})
+	return cmd
+}
+
+// zombie reports whether a process has ended and nobody has asked how.
+func zombie(t *testing.T, pid int) bool {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(text), ") Z ")
 }

@@ -273,7 +273,7 @@ func start(o UpOptions, dir stateDir) (*starter, error) {
 	}
 	cmd := exec.Command(self, superviseArg, o.Name)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
-	cmd.Env = append(os.Environ(), proc.LabEnv+"="+o.Name)
+	cmd.Env = append(os.Environ(), proc.LabEnv+"="+o.Name, proc.RootEnv+"="+rootTag())
 	cmd.ExtraFiles = []*os.File{listener, alive.File, theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

@@ -18,6 +18,7 @@ import (
 // Target is a node to enter.
 type Target struct {
 	Lab, Node string
+	Root      string // as in Config
 	Namespace string // path of the network namespace's file
 	InitPid   int    // of the sandbox, 0 for a node without one
 	// Tools is a directory that commands are looked for in after PATH; empty
@@ -47,7 +48,7 @@ func Exec(ctx context.Context, t Target, argv []string, stdio Stdio) (int, error
 	cmd.Args[0] = argv[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdio.In, stdio.Out, stdio.Err
 	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), LabEnv+"="+t.Lab, "GWLAB_NODE="+t.Node)
+	cmd.Env = append(os.Environ(), LabEnv+"="+t.Lab, RootEnv+"="+t.Root, "GWLAB_NODE="+t.Node)
 	if t.Tools != "" {
 		cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH")+":"+t.Tools)
 	}

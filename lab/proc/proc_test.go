@@ -50,7 +50,7 @@ func testConfig(namespace, dir string) Config {
 		panic(err)
 	}
 	return Config{
-		Lab: "prot", Node: "n1", Namespace: netns.Path(namespace), Dir: dir,
+		Lab: "prot", Node: "n1", Root: "1:2", Namespace: netns.Path(namespace), Dir: dir,
 		Hosts: "198.18.0.1 n1\n198.18.0.2 n2\n", Init: []string{self, "node-init"},
 	}
 }

@@ -75,8 +75,10 @@ func TestProcessRunsInsideAllNamespaces(t *testing.T) {
 	for deadline := time.Now().Add(5 * time.Second); len(env) == 0 && time.Now().Before(deadline); {
 		env, err = os.ReadFile("/proc/" + strconv.Itoa(s.Pid) + "/environ") // empty until exec is done
 	}
-	if err != nil || !slices.Contains(strings.Split(string(env), "\x00"), LabEnv+"=prot") {
-		t.Errorf("environment lacks the lab: %q, %v", env, err)
+	for _, want := range []string{LabEnv + "=prot", RootEnv + "=1:2"} {
+		if err != nil || !slices.Contains(strings.Split(string(env), "\x00"), want) {
+			t.Errorf("environment lacks %s: %q, %v", want, env, err)
+		}
 	}
 }
 

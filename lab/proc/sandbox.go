@@ -20,9 +20,16 @@ import (
 // the lab's name as its value: leftovers are found by it and by nothing else.
 const LabEnv = "GWLAB_LAB"
 
+// RootEnv is the environment variable that tells labs of one name apart: its
+// value says which directory of labs the process's lab is in. The labs of a
+// container have a directory of their own.
+const RootEnv = "GWLAB_ROOT"
+
 // Config describes one node's sandbox.
 type Config struct {
 	Lab, Node string
+	// Root is the value of RootEnv for the node's processes.
+	Root string
 	// Namespace is the path of the node's network namespace file.
 	Namespace string
 	// Dir is the node's directory on the host; its sub-directory "run"
@@ -168,7 +175,7 @@ func environment(cfg Config, extra map[string]string) []string {
 	env := []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root", "LANG=C.UTF-8",
-		LabEnv + "=" + cfg.Lab, "GWLAB_NODE=" + cfg.Node,
+		LabEnv + "=" + cfg.Lab, RootEnv + "=" + cfg.Root, "GWLAB_NODE=" + cfg.Node,
 	}
 	for k, v := range extra {
 		env = append(env, k+"="+v)
