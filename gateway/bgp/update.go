@@ -109,7 +109,7 @@ func (d *decoder) split(block []byte) *notification {
 		}
 		d.seen[kind] = true
 		var n *notification
-		switch kind {
+		switch kind { //nolint:exhaustive // the registry is open
 		case bgp.BGP_ATTR_TYPE_MP_REACH_NLRI:
 			only, n = false, d.mpReach(value)
 		case bgp.BGP_ATTR_TYPE_MP_UNREACH_NLRI:

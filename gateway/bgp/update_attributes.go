@@ -76,7 +76,7 @@ func (a *attributes) carry(flags byte, kind bgp.BGPAttrType, value []byte) error
 	const transitive, partial, extended = 0x40, 0x20, 0x10
 	unit := 1
 	known := true
-	switch kind {
+	switch kind { //nolint:exhaustive // the registry is open
 	case bgp.BGP_ATTR_TYPE_ATOMIC_AGGREGATE:
 		if len(value) != 0 {
 			return nil // RFC 7606 §7.6: discarded
