@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func emit(b *Bus, from, to int64) {
@@ -24,23 +25,24 @@ func times(events []Event) []int64 {
 	return out
 }
 
+// pending wants the events of these times next, after so many dropped ones.
+func pending(t *testing.T, s *Subscription, dropped uint64, want ...int64) {
+	t.Helper()
+	events, missed := s.Pending()
+	if diff := cmp.Diff(want, times(events), cmpopts.EquateEmpty()); diff != "" || missed != dropped {
+		t.Errorf("%d dropped, want %d; events (-want +got):\n%s", missed, dropped, diff)
+	}
+}
+
 func TestHistoryComesFirst(t *testing.T) {
 	b := NewBus(4)
 	emit(b, 1, 3)
 	s := b.Subscribe(0)
 	defer s.Close()
-	events, dropped := s.Pending()
-	if diff := cmp.Diff([]int64{1, 2, 3}, times(events)); diff != "" || dropped != 0 {
-		t.Errorf("dropped %d, %s", dropped, diff)
-	}
+	pending(t, s, 0, 1, 2, 3)
 	emit(b, 4, 5)
-	events, dropped = s.Pending()
-	if diff := cmp.Diff([]int64{4, 5}, times(events)); diff != "" || dropped != 0 {
-		t.Errorf("dropped %d, %s", dropped, diff)
-	}
-	if events, _ = s.Pending(); len(events) != 0 {
-		t.Errorf("nothing new, yet %v", events)
-	}
+	pending(t, s, 0, 4, 5)
+	pending(t, s, 0)
 }
 
 func TestLateSubscriberMissesNothingItWasPromised(t *testing.T) {
@@ -48,11 +50,8 @@ func TestLateSubscriberMissesNothingItWasPromised(t *testing.T) {
 	emit(b, 1, 10)
 	s := b.Subscribe(0)
 	defer s.Close()
-	events, dropped := s.Pending()
 	// What left the history before the subscription was never its own.
-	if diff := cmp.Diff([]int64{7, 8, 9, 10}, times(events)); diff != "" || dropped != 0 {
-		t.Errorf("dropped %d, %s", dropped, diff)
-	}
+	pending(t, s, 0, 7, 8, 9, 10)
 }
 
 func TestSince(t *testing.T) {
@@ -60,10 +59,7 @@ func TestSince(t *testing.T) {
 	emit(b, 1, 5)
 	s := b.Subscribe(3)
 	defer s.Close()
-	events, _ := s.Pending()
-	if diff := cmp.Diff([]int64{4, 5}, times(events)); diff != "" {
-		t.Error(diff)
-	}
+	pending(t, s, 0, 4, 5)
 }
 
 func TestSlowSubscriberIsToldWhatItMissed(t *testing.T) {
@@ -76,10 +72,7 @@ func TestSlowSubscriberIsToldWhatItMissed(t *testing.T) {
 		t.Errorf("fast: %d events, %d dropped", len(events), dropped)
 	}
 	emit(b, 5, 7)
-	events, dropped := slow.Pending()
-	if diff := cmp.Diff([]int64{4, 5, 6, 7}, times(events)); diff != "" || dropped != 3 {
-		t.Errorf("dropped %d, %s", dropped, diff)
-	}
+	pending(t, slow, 3, 4, 5, 6, 7)
 	if events, dropped := fast.Pending(); len(events) != 3 || dropped != 0 {
 		t.Errorf("fast: %d events, %d dropped", len(events), dropped)
 	}
