@@ -179,6 +179,19 @@ func (n *node) awaitSocket(ctx context.Context, socket string) error {
 // sessions as the node's daemon tells them; a daemon that does not answer has
 // none.
 func (n *node) sessions(ctx context.Context) []SessionStatus {
+	if n.spec.Sessions != nil {
+		ctx, cancel := context.WithTimeout(ctx, askLimit)
+		defer cancel()
+		list, err := n.spec.Sessions(ctx, n.access())
+		if err != nil {
+			return nil
+		}
+		var all []SessionStatus
+		for _, s := range list {
+			all = append(all, SessionStatus(s))
+		}
+		return all
+	}
 	if n.daemon == nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 
 	"gwlab/gateway/config"
@@ -22,6 +23,7 @@ func planBIRD(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, err
 		return Spec{}, err
 	}
 	install := "apt-get install bird2"
+	sessions := birdSessions(b.Birdc, cfg)
 	return Spec{
 		Sysctls: forwarding(n),
 		Files: []File{
@@ -32,9 +34,10 @@ func planBIRD(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, err
 			Name: "bird", Argv: []string{b.Bird, "-f", "-c", birdConf, "-s", birdSocket, "-P", birdDir + "/bird.pid"},
 			Restart: true, Socket: birdSocket,
 		}},
-		Daemon: "bird",
-		Needs:  []Need{{"bird", b.Bird, install}, {"birdc", b.Birdc, install}},
-		Ready:  birdReady(b.Birdc, cfg),
+		Daemon:   "bird",
+		Needs:    []Need{{"bird", b.Bird, install}, {"birdc", b.Birdc, install}},
+		Ready:    allUp(sessions),
+		Sessions: sessions,
 	}, nil
 }
 
@@ -176,40 +179,52 @@ func birdFilter(c config.Config, direction, condition string, f config.Filter) [
 	return append(out, "      accept;", "    };")
 }
 
-// birdReady asks BIRD for the sessions of the configuration.
-func birdReady(birdc string, c config.Config) func(context.Context, Access) ([]string, error) {
-	return func(ctx context.Context, in Access) ([]string, error) {
-		protocols, err := in.Run(ctx, birdc, "-s", birdSocket, "show", "protocols")
+// birdSessions asks BIRD for the sessions of the configuration.
+func birdSessions(birdc string, c config.Config) func(context.Context, Access) ([]Session, error) {
+	return func(ctx context.Context, in Access) ([]Session, error) {
+		protocols, err := in.Run(ctx, birdc, "-s", birdSocket, "show", "protocols", "all")
 		if err != nil {
 			return nil, fmt.Errorf("ask bird: %w", err)
 		}
-		sessions, err := in.Run(ctx, birdc, "-s", birdSocket, "show", "bfd", "sessions")
+		bfd, err := in.Run(ctx, birdc, "-s", birdSocket, "show", "bfd", "sessions")
 		if err != nil {
 			return nil, fmt.Errorf("ask bird: %w", err)
 		}
-		return missing(c, birdProtocols(c, string(protocols)), "Established", birdSessions(string(sessions)), "Up"), nil
+		return sessionsOf(c, birdProtocols(c, string(protocols)), "Established", birdStates(string(bfd)), "Up"), nil
 	}
 }
 
-// birdProtocols reads the BGP states of "show protocols", by address: name,
-// protocol, table, state, since, info.
-func birdProtocols(c config.Config, out string) map[string]string {
-	info := map[string]string{}
+// birdProtocols reads the BGP states of "show protocols all", by address. A
+// line of name, protocol, table, state, since, info stands before indented
+// details, such as "Routes: 2 imported, 1 exported, 2 preferred".
+func birdProtocols(c config.Config, out string) map[string]bgpState {
+	told := map[string]bgpState{}
+	name := ""
 	for line := range strings.Lines(out) {
-		if f := strings.Fields(line); len(f) >= 6 && f[1] == "BGP" {
-			info[f[0]] = f[5]
+		f := strings.Fields(line)
+		switch {
+		case len(f) > 0 && !strings.HasPrefix(line, " "):
+			name = ""
+			if len(f) >= 6 && f[1] == "BGP" {
+				name = f[0]
+				told[name] = bgpState{state: f[5]}
+			}
+		case name != "" && len(f) >= 3 && f[0] == "Routes:" && strings.HasPrefix(f[2], "imported"):
+			if n, err := strconv.Atoi(f[1]); err == nil {
+				told[name] = bgpState{told[name].state, n}
+			}
 		}
 	}
-	states := map[string]string{}
+	states := map[string]bgpState{}
 	for i, n := range c.Neighbors {
-		states[n.Address.String()] = info[birdProtocol(i)]
+		states[n.Address.String()] = told[birdProtocol(i)]
 	}
 	return states
 }
 
-// birdSessions reads the states of "show bfd sessions", by address: address,
+// birdStates reads the states of "show bfd sessions", by address: address,
 // interface, state, since, interval, timeout.
-func birdSessions(out string) map[string]string {
+func birdStates(out string) map[string]string {
 	states := map[string]string{}
 	for line := range strings.Lines(out) {
 		if f := strings.Fields(line); len(f) >= 6 {

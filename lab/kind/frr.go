@@ -26,6 +26,7 @@ func planFRR(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, erro
 		return Spec{}, err
 	}
 	install := "apt-get install frr"
+	sessions := frrSessions(b.Vtysh, cfg)
 	return Spec{
 		Sysctls: forwarding(n),
 		Files: []File{
@@ -45,7 +46,8 @@ func planFRR(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, erro
 		Needs: []Need{
 			{"zebra", b.Zebra, install}, {"bfdd", b.Bfdd, install}, {"bgpd", b.Bgpd, install}, {"vtysh", b.Vtysh, install},
 		},
-		Ready: frrReady(b.Vtysh, cfg),
+		Ready:    allUp(sessions),
+		Sessions: sessions,
 	}, nil
 }
 
@@ -247,10 +249,10 @@ func frrFilter(c config.Config, n config.Neighbor, direction string, i int, f co
 	return append(out, "exit")
 }
 
-// frrReady asks bgpd and bfdd for the sessions of the configuration, at once:
-// vtysh takes its time to start.
-func frrReady(vtysh string, c config.Config) func(context.Context, Access) ([]string, error) {
-	return func(ctx context.Context, in Access) ([]string, error) {
+// frrSessions asks bgpd and bfdd for the sessions of the configuration, at
+// once: vtysh takes its time to start.
+func frrSessions(vtysh string, c config.Config) func(context.Context, Access) ([]Session, error) {
+	return func(ctx context.Context, in Access) ([]Session, error) {
 		out, err := in.Run(ctx, vtysh, "--vty_socket", frrDir, "-c", "show bgp summary json", "-c", "show bfd peers json")
 		if err != nil {
 			return nil, fmt.Errorf("ask FRR: %w", err)
@@ -259,15 +261,18 @@ func frrReady(vtysh string, c config.Config) func(context.Context, Access) ([]st
 		if err != nil {
 			return nil, fmt.Errorf("read FRR's answer: %w", err)
 		}
-		return missing(c, bgp, "Established", bfd, "up"), nil
+		return sessionsOf(c, bgp, "Established", bfd, "up"), nil
 	}
 }
 
 // frrStates reads "show bgp summary json" and, behind it, "show bfd peers
 // json": the states by address.
-func frrStates(out []byte) (bgp, bfd map[string]string, err error) {
+func frrStates(out []byte) (bgp map[string]bgpState, bfd map[string]string, err error) {
 	var families map[string]struct {
-		Peers map[string]struct{ State string } `json:"peers"`
+		Peers map[string]struct {
+			State  string
+			PfxRcd int `json:"pfxRcd"`
+		} `json:"peers"`
 	}
 	var peers []struct{ Peer, Status string }
 	answers := json.NewDecoder(bytes.NewReader(out))
@@ -277,36 +282,14 @@ func frrStates(out []byte) (bgp, bfd map[string]string, err error) {
 	if err := answers.Decode(&peers); err != nil {
 		return nil, nil, err
 	}
-	bgp, bfd = map[string]string{}, map[string]string{}
+	bgp, bfd = map[string]bgpState{}, map[string]string{}
 	for _, family := range families {
 		for address, peer := range family.Peers {
-			bgp[address] = peer.State
+			bgp[address] = bgpState{peer.State, peer.PfxRcd}
 		}
 	}
 	for _, p := range peers {
 		bfd[p.Peer] = p.Status
 	}
 	return bgp, bfd, nil
-}
-
-// missing lists the sessions of a configuration that are not up, given the
-// states a daemon reports by address and its word for up.
-func missing(c config.Config, bgp map[string]string, bgpUp string, bfd map[string]string, bfdUp string) []string {
-	pending := []string{}
-	for _, n := range c.Neighbors {
-		if state := bgp[n.Address.String()]; state != bgpUp {
-			pending = append(pending, fmt.Sprintf("bgp %s: %s", n.Name, orUnknown(state)))
-		}
-		if state := bfd[n.Address.String()]; state != bfdUp && !n.BFD.Off {
-			pending = append(pending, fmt.Sprintf("bfd %s: %s", n.Name, orUnknown(state)))
-		}
-	}
-	return pending
-}
-
-func orUnknown(state string) string {
-	if state == "" {
-		return "not started"
-	}
-	return state
 }

@@ -32,6 +32,20 @@ type Spec struct {
 	// Ready asks the running node which of its sessions are not up yet; nil
 	// when a node is ready as soon as its processes run.
 	Ready func(ctx context.Context, in Access) (pending []string, err error)
+	// Sessions asks the running node for the sessions of its configuration;
+	// nil for nodes that have none and for those with an EventSocket, where
+	// they are part of the daemon's status.
+	Sessions func(ctx context.Context, in Access) ([]Session, error)
+}
+
+// Session is a BGP or BFD session as the node's daemon tells it.
+type Session struct {
+	Protocol string // "bgp" or "bfd"
+	Peer     string // address
+	Name     string // of the neighbour
+	State    string // the daemon's own word
+	Up       bool
+	Prefixes int // received, of BGP
 }
 
 // Sysctl is one kernel setting, its key as sysctl(8) writes it.

@@ -34,7 +34,7 @@ func saying(answers map[string]string) Access {
 }
 
 const frrSummary = `{
-"ipv4Unicast":{"routerId":"198.19.0.1","peers":{"198.18.0.1":{"hostname":"b","remoteAs":65002,"state":"Established","peerState":"OK"}},"totalPeers":1}
+"ipv4Unicast":{"routerId":"198.19.0.1","peers":{"198.18.0.1":{"hostname":"b","remoteAs":65002,"state":"Established","pfxRcd":7,"peerState":"OK"}},"totalPeers":1}
 ,
 "ipv6Unicast":{"peers":{"fd00:18::1":{"remoteAs":65002,"state":"Active"}}}
 }
@@ -45,6 +45,13 @@ Name       Proto      Table      State  Since         Info
 device1    Device     ---        up     02:18:06.187  
 originate_ipv4 Static     master4    up     02:18:06.187  
 peer0      BGP        ---        up     02:18:07.048  Established   
+  BGP state:          Established
+    Neighbor address: 198.18.0.1
+  Channel ipv4
+    Routes:         7 imported, 1 exported, 7 preferred
+    Route change stats:     received   rejected   filtered    ignored   accepted
+      Import updates:              2          0          0          0          2
+
 peer1      BGP        ---        start  02:18:07.078  Active        Socket: Connection refused
 `
 
@@ -87,6 +94,30 @@ func TestReady(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestSessions(t *testing.T) {
+	frr := saying(map[string]string{"show bgp summary json": frrSummary + `[{"peer":"198.18.0.1","status":"up"},{"peer":"fd00:18::1","status":"down"}]`})
+	bird := saying(map[string]string{"show protocols all": birdProtocolsTable, "show bfd sessions": birdSessionsTable})
+	for kind, c := range map[string]struct {
+		in       Access
+		up, down string // the daemon's words for BFD's states
+	}{"frr": {frr, "up", "down"}, "bird": {bird, "Up", "Down"}} {
+		got, err := asked(t, kind).Sessions(t.Context(), c.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []Session{
+			{"bgp", "198.18.0.1", "b/ipv4", "Established", true, 7}, {"bfd", "198.18.0.1", "b/ipv4", c.up, true, 0},
+			{"bgp", "fd00:18::1", "b/ipv6", "Active", false, 0}, {"bfd", "fd00:18::1", "b/ipv6", c.down, false, 0},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", kind, diff)
+		}
+		if _, err := asked(t, kind).Sessions(t.Context(), saying(nil)); err == nil {
+			t.Errorf("%s: a daemon that does not answer has sessions", kind)
+		}
 	}
 }
 
