@@ -55,16 +55,21 @@ func (s *Spawner) Run(ctx context.Context) error {
 // onThread runs fn in a goroutine on a thread of its own, which ends with it
 // and with whatever namespaces it is in. The process's first thread will not
 // do: the runtime keeps it, and /proc/PID shows its namespaces.
-func onThread(fn func()) {
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			onThread(fn) // cannot come here while this goroutine has the thread
-			runtime.UnlockOSThread()
-			return
-		}
-		fn()
-	}()
+func onThread(fn func()) { go runOnThread(fn, make(chan struct{})) }
+
+// runOnThread closes started once fn has a thread.
+func runOnThread(fn func(), started chan<- struct{}) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		other := make(chan struct{})
+		go runOnThread(fn, other) // cannot come here while this goroutine has the thread
+		<-other
+		close(started)
+		runtime.UnlockOSThread()
+		return
+	}
+	close(started)
+	fn()
 }
 
 func (s *Spawner) loop(ctx context.Context) error {
