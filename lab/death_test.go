@@ -87,7 +87,7 @@ func TestUpAndDownAtOnce(t *testing.T) {
 		wg.Go(func() {
 			l, err := Up(context.Background(), UpOptions{Topology: pair(), Name: name}, nil)
 			if err == nil {
-				l.Close() //nolint:errcheck // it holds no lease
+				l.Close() // it holds no lease
 			}
 		})
 		wg.Go(func() {
@@ -183,7 +183,7 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
-	cmd.Wait() //nolint:errcheck // killed
+	cmd.Wait() // killed
 }
 
 func TestOwnedLabGoesWithItsOwner(t *testing.T) {
@@ -222,7 +222,7 @@ func TestReleasedLabStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer again.Close() //nolint:errcheck // it holds no lease
+	defer again.Close() // it holds no lease
 	within(t, 2*time.Second, "the release is noted", func() bool {
 		s, err := again.Status(t.Context())
 		return err == nil && !s.Owned
@@ -264,7 +264,7 @@ func TestKilledAnywhere(t *testing.T) {
 				}()
 				time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
 				if id, ok := dirOf(name).supervisor(); ok && victim == "supervisor" {
-					unix.Kill(id.Pid, unix.SIGKILL) //nolint:errcheck // it may have ended
+					unix.Kill(id.Pid, unix.SIGKILL) // it may have ended
 				} else {
 					kill(t, cmd)
 				}
@@ -301,7 +301,7 @@ func TestKilledDuringDown(t *testing.T) {
 			}
 		})
 		time.Sleep(time.Duration(rand.IntN(15)) * time.Millisecond)
-		unix.Kill(pid, unix.SIGKILL) //nolint:errcheck // it may have ended
+		unix.Kill(pid, unix.SIGKILL) // it may have ended
 		wg.Wait()
 		assertGone(t, l.Name())
 	}
@@ -326,7 +326,7 @@ func TestTwoLabsNeverMeet(t *testing.T) {
 	if t.Failed() {
 		t.FailNow()
 	}
-	defer hands[1].Close() //nolint:errcheck // it holds no lease
+	defer hands[1].Close() // it holds no lease
 	if err := os.Remove(dirOf(names[0]).path("namespaces")); err != nil {
 		t.Fatal(err)
 	}
@@ -368,7 +368,7 @@ func TestSweep(t *testing.T) {
 	if err := netns.Create(stray); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { netns.Delete(stray) }) //nolint:errcheck // swept
+	t.Cleanup(func() { netns.Delete(stray) }) // swept
 	if err := unix.Kill(supervisorOf(t, dead.Name()), unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func waitExit(id identity, limit time.Duration) bool {
 	if err != nil {
 		return errors.Is(err, unix.ESRCH)
 	}
-	defer unix.Close(fd) //nolint:errcheck // opened for polling only
+	defer unix.Close(fd) // opened for polling only
 	if now, err := identify(id.Pid); err != nil || now != id {
 		return true // the descriptor is of a later process
 	}

@@ -50,7 +50,7 @@ func readable(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // a test's own
+	t.Cleanup(func() { os.RemoveAll(dir) }) // a test's own
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func readable(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer self.Close() //nolint:errcheck // opened for reading only
+	defer self.Close() // opened for reading only
 	path := filepath.Join(dir, "lab.test")
 	copied, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o755)
 	if err != nil {
@@ -78,7 +78,7 @@ func TestHowTheSupervisorEndedIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ours.Close() }) //nolint:errcheck // a test's own
+	t.Cleanup(func() { ours.Close() }) // a test's own
 	s := &starter{name: "gwt-nobody", lease: ours, ended: make(chan struct{}), how: "signal: killed"}
 	close(s.ended)
 	if err := theirs.Close(); err != nil {
@@ -167,8 +167,8 @@ func tagged(t *testing.T, lab, root string, flags uintptr) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Kill() //nolint:errcheck // ended already is as good
-		cmd.Wait()         //nolint:errcheck // killed
+		cmd.Process.Kill() // ended already is as good
+		cmd.Wait()         // killed
 	})
 	within(t, 5*time.Second, "the process runs its program", func() bool {
 		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", cmd.Process.Pid))

@@ -21,7 +21,7 @@ const left, right = topologies.Endpoint("n1:right"), topologies.Endpoint("n2:lef
 // ping reports whether n2 hears n1.
 func ping(t *testing.T, l *Lab) bool {
 	t.Helper()
-	code, err := l.Exec(t.Context(), "n2", []string{"ping", "-q", "-c", "1", "-W", "1", string(l.Topology().Port(left).Addr("ipv4").String())}, proc.Stdio{})
+	code, err := l.Exec(t.Context(), "n2", []string{"ping", "-q", "-c", "1", "-W", "1", l.Topology().Port(left).Addr("ipv4").String()}, proc.Stdio{})
 	if err != nil {
 		t.Fatal(err)
 	}

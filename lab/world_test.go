@@ -85,7 +85,7 @@ func TestEventsOfEverySource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // it holds no lease
+	defer l.Close() // it holds no lease
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	events, err := l.Watch(ctx)
@@ -150,7 +150,7 @@ func TestPowerCycle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer l.Close() //nolint:errcheck // it holds no lease
+			defer l.Close() // it holds no lease
 			for _, silent := range []bool{false, true} {
 				e, err := l.PowerOff(t.Context(), "gw1", silent)
 				took(t, e, err)
@@ -182,7 +182,7 @@ func TestExecReachesTheDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // it holds no lease
+	defer l.Close() // it holds no lease
 	var out strings.Builder
 	code, err := l.Exec(t.Context(), "gw1", []string{b.Gatewayd, "status"}, proc.Stdio{Out: &out, Err: &out})
 	if err != nil || code != 0 || !strings.Contains(out.String(), "Established") {

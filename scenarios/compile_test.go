@@ -66,7 +66,7 @@ func TestCompileIsDeterministicPerSeedAndRepeat(t *testing.T) {
 		}
 		return p.Steps[1].At
 	}
-	if at(1, 1) != at(1, 1) {
+	if first, again := at(1, 1), at(1, 1); first != again {
 		t.Error("same seed and repeat, different plan")
 	}
 	if at(1, 1) == at(1, 2) || at(1, 1) == at(2, 1) {

@@ -188,7 +188,7 @@ func TestNotRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(runs) //nolint:errcheck // the system's own directory for such things
+	defer os.RemoveAll(runs) // the system's own directory for such things
 	if err := os.Chmod(runs, 0o777); err != nil {
 		t.Fatal(err)
 	}

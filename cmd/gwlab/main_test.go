@@ -33,7 +33,7 @@ func TestMain(m *testing.M) { os.Exit(withPrograms(m)) }
 func withPrograms(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "gwlab-test-")
 	if err == nil {
-		defer os.RemoveAll(dir)    //nolint:errcheck // the system's own directory for such things
+		defer os.RemoveAll(dir)    // the system's own directory for such things
 		err = os.Chmod(dir, 0o755) // other users run it, too
 	}
 	if err == nil {
@@ -93,7 +93,7 @@ func finish(t testing.TB, cmd *exec.Cmd) ended {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	hung := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() }) //nolint:errcheck // it may have ended
+	hung := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() }) // it may have ended
 	defer hung.Stop()
 	var exit *exec.ExitError
 	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
@@ -139,11 +139,11 @@ func start(t testing.TB, dir string, args ...string) *running {
 			r.lines <- s.Text()
 		}
 		close(r.lines)
-		r.cmd.Wait() //nolint:errcheck // the state tells
+		r.cmd.Wait() // the state tells
 		close(r.done)
 	}()
 	t.Cleanup(func() {
-		r.cmd.Process.Kill() //nolint:errcheck // it has ended, or the test failed
+		r.cmd.Process.Kill() // it has ended, or the test failed
 		<-r.done
 	})
 	return r
@@ -166,7 +166,7 @@ func (r *running) end(t testing.TB) ended {
 	select {
 	case <-r.done:
 	case <-time.After(time.Minute):
-		r.cmd.Process.Kill() //nolint:errcheck // it may have ended
+		r.cmd.Process.Kill() // it may have ended
 		<-r.done
 		t.Fatalf("gwlab hangs\n%s", r.said)
 	}

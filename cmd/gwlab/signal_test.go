@@ -93,7 +93,7 @@ func TestControlCTwice(t *testing.T) {
 		t.Fatalf("it ended before\n%s", r.said)
 	}
 	for running := true; running; {
-		syscall.Kill(-r.cmd.Process.Pid, syscall.SIGINT) //nolint:errcheck // it may have ended
+		syscall.Kill(-r.cmd.Process.Pid, syscall.SIGINT) // it may have ended
 		select {
 		case <-r.done:
 			running = false

@@ -28,7 +28,7 @@ func (a *app) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer l.Close()
+			defer l.Close() //nolint:errcheck // the connection of a client that is done
 			s, err := l.Status(c.Context())
 			if err != nil {
 				return broken(err)
@@ -168,7 +168,7 @@ func (a *app) exec() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer l.Close()
+			defer l.Close() //nolint:errcheck // the connection of a client that is done
 			if err := besides(); err != nil {
 				return broken(err)
 			}

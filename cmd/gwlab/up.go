@@ -41,7 +41,7 @@ func (a *app) up() *cobra.Command {
 			if err != nil {
 				return labError(c.Context(), err)
 			}
-			defer l.Close()
+			defer l.Close() //nolint:errcheck // the connection of a client that is done
 			s, err := l.Status(c.Context())
 			if err != nil {
 				return broken(err)

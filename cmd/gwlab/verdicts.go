@@ -128,9 +128,9 @@ func (r *runner) exit() error {
 		return nil
 	case convergence.Invalid:
 		return coded{exitInvalid, errVerdict}
-	default:
-		return coded{exitFail, errVerdict}
+	case convergence.Regressed, convergence.Fail:
 	}
+	return coded{exitFail, errVerdict}
 }
 
 func splitList(s string) []string {

@@ -152,9 +152,9 @@ func TestReadyOfGatewayd(t *testing.T) {
 				t.Errorf("asked for %s", r.URL.Path)
 			}
 			w.WriteHeader(tt.code)
-			w.Write([]byte(tt.answer)) //nolint:errcheck // the client's error tells
+			w.Write([]byte(tt.answer)) // the client's error tells
 		}))
-		srv.Listener.Close() //nolint:errcheck // replaced
+		srv.Listener.Close() // replaced
 		srv.Listener = l
 		srv.Start()
 		in := Access{Dial: func(ctx context.Context, path string) (net.Conn, error) {

@@ -165,8 +165,8 @@ func (b *bench) run(node string, p Process) {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() {
-		cmd.Process.Kill() //nolint:errcheck // gone already is as good
-		cmd.Wait()         //nolint:errcheck // killed
+		cmd.Process.Kill() // gone already is as good
+		cmd.Wait()         // killed
 		if b.t.Failed() {
 			b.t.Logf("%s %s: %s", node, p.Name, &log)
 		}

@@ -82,7 +82,7 @@ route add 203.0.113.0/24 nhid 10`, weights[0], weights[1], weights[2]))
 			if err != nil {
 				return err
 			}
-			defer q.Close() //nolint:errcheck // a test's
+			defer q.Close() // a test's
 			list, err := q.nexthops()
 			for _, n := range list {
 				if n.id == 10 && (n.buckets != 64 || len(n.group) != 3 || n.group[0].weight != weights[0] || n.group[2].weight != weights[2]) {

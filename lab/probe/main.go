@@ -66,7 +66,7 @@ func run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer t.close()
+	defer t.close() //nolint:errcheck // the process ends with it
 	scheduleAll(unix.SCHED_FIFO, helperPriority)
 	defer scheduleAll(unix.SCHED_NORMAL, 0)
 	return t.run(ctx, stdout)

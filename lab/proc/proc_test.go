@@ -209,7 +209,7 @@ func TestInitReapsOrphans(t *testing.T) {
 func testParent(namespace, dir string) int {
 	ctx := context.Background()
 	s := NewSpawner()
-	go s.Run(ctx) //nolint:errcheck // killed before it returns
+	go s.Run(ctx) // killed before it returns
 	sb, err := s.Start(ctx, testConfig(namespace, dir))
 	if err != nil {
 		fmt.Println(err)
@@ -229,7 +229,7 @@ func TestKilledParentTakesAllAlong(t *testing.T) {
 	if err := netns.Create(name); err != nil {
 		t.Fatal(err)
 	}
-	defer netns.Delete(name) //nolint:errcheck // a test's leftover shows elsewhere
+	defer netns.Delete(name) // a test's leftover shows elsewhere
 	self, _ := os.Executable()
 	cmd := exec.Command(self, "test-parent", name, t.TempDir())
 	out, err := cmd.StdoutPipe()
@@ -253,7 +253,7 @@ func TestKilledParentTakesAllAlong(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	cmd.Wait() //nolint:errcheck // killed
+	cmd.Wait() // killed
 	deadline := time.Now().Add(5 * time.Second)
 	for len(inNamespace(t, inside)) > 0 {
 		if time.Now().After(deadline) {

@@ -302,7 +302,7 @@ func nodePid(pid int) int {
 	for line := range strings.Lines(string(text)) {
 		if ids, ok := strings.CutPrefix(line, "NSpid:"); ok {
 			all := strings.Fields(ids)
-			n, _ := strconv.Atoi(all[len(all)-1]) //nolint:errcheck // the kernel writes numbers
+			n, _ := strconv.Atoi(all[len(all)-1]) // the kernel writes numbers
 			return n
 		}
 	}

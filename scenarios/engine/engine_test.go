@@ -23,7 +23,6 @@ import (
 type stand struct {
 	fault.Lab // verbs are not used: the faults of these tests act on the stand itself
 	log       []string
-	active    int
 	readyErr  error
 	dirty     func() bool
 	probe     *standProbe
