@@ -5,6 +5,7 @@ package lab
 // up already.
 type Refusal struct{ err error }
 
+// Error tells what was wrong and how to mend it.
 func (r Refusal) Error() string { return r.err.Error() }
 
 // Unwrap returns what was wrong.
