@@ -83,7 +83,7 @@ func (r *runner) plan(todo []*scenarios.Scenario) ([][]bout, error) {
 	for _, g := range r.gateways {
 		index := map[string]int{}
 		for _, s := range todo {
-			t, err := loadTopology(s.Topology, g, r.o.set)
+			t, err := loadTopology(topologyOf(s), g, r.o.set)
 			if err == nil {
 				_, err = scenarios.Compile(s, t, r.o.seed, 1)
 			}

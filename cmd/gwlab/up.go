@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"gwlab/lab"
+	"gwlab/scenarios"
 	"gwlab/topologies"
 )
 
@@ -97,6 +99,16 @@ func loadTopology(ref, gateway string, set []string) (*topologies.Topology, erro
 		return topologies.Parse(ref, src, opts...)
 	}
 	return topologies.Load(topologies.Library(), ref, opts...)
+}
+
+// topologyOf is where a scenario's topology is: beside the scenario if there
+// is a file of that name, else as loadTopology takes it.
+func topologyOf(s *scenarios.Scenario) string {
+	beside := filepath.Join(filepath.Dir(s.File), s.Topology)
+	if _, err := os.Stat(beside); err == nil && s.File != "" {
+		return beside
+	}
+	return s.Topology
 }
 
 // showNext prints commands that work in this very lab.

@@ -82,7 +82,7 @@ func checkScenario(s *scenarios.Scenario, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	t, err := loadTopology(s.Topology, "", nil)
+	t, err := loadTopology(topologyOf(s), "", nil)
 	if err != nil {
 		return "", err
 	}
