@@ -28,9 +28,10 @@ const (
 	// openHold bounds the wait for an OPEN (RFC 4271 §8.2.2 suggests 4 min; a
 	// peer on a shared link that takes this long is not there).
 	openHold = 10 * time.Second
-	// settled: a session older than this was agreed by both ends, so a new
-	// connection from the peer means that the peer lost it. A younger one may
-	// still be racing with its twin (RFC 4271 §6.8).
+	// settled: a session older than this was agreed by both ends. If they
+	// negotiated graceful restart, a new connection from the peer means that it
+	// restarted (RFC 4724 §5). A younger one may still be racing with its twin,
+	// and without graceful restart the Established one stays (RFC 4271 §6.8).
 	settled = time.Second
 	// afterCollision spreads new attempts when both ends, each for the other
 	// connection, closed both of a colliding pair.

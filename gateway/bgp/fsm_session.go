@@ -19,8 +19,12 @@ func (f *fsm) opened(id int, open peerOpen, now int64) {
 	}
 	collision := cease(bgp.BGP_ERROR_SUB_CONNECTION_COLLISION_RESOLUTION, "")
 	if f.live != nil {
-		if l.since-f.live.since < int64(settled) {
+		young := l.since-f.live.since < int64(settled)
+		if young || !f.live.open.gr {
 			f.remove(l, collision)
+			if !young { // if the peer lost the old one, its answer to this is a reset
+				f.do(actKeepalive{f.live.id})
+			}
 			return
 		}
 		// RFC 4724 §5: the peer restarted and we had not noticed.

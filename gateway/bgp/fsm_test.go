@@ -206,13 +206,31 @@ func TestBothConnectionsLostToACollisionAreRetriedSoon(t *testing.T) {
 
 func TestRFC4724_5_NewConnectionOfARestartedPeerReplacesTheOld(t *testing.T) {
 	d := newDriver(t, nil)
-	d.establish()
+	d.on(evStart{}, "dial")
+	d.on(evDialed{1}, "open 1")
+	open := theirOpen("10.0.0.2")
+	open.gr = true
+	d.on(evOpen{1, open}, "keepalive 1")
+	d.on(evKeepalive{1}, "up 1")
 	d.after(time.Minute)
 	d.on(evHeard{1, d.now})
 	d.on(evAccepted{2}, "open 2")
 	d.is(established) // tracked until its OPEN
 	d.on(evOpen{2, theirOpen("10.0.0.2")}, "close 1", "down gracefully", "keepalive 2")
 	d.on(evKeepalive{2}, "up 2")
+}
+
+// Without graceful restart a new connection proves nothing: the Established
+// one stays, and is asked whether it lives.
+func TestRFC4271_6_8_EstablishedWinsHoweverOld(t *testing.T) {
+	d := newDriver(t, nil)
+	d.establish()
+	d.after(time.Minute)
+	d.on(evHeard{1, d.now})
+	d.on(evAccepted{2}, "open 2")
+	d.on(evOpen{2, theirOpen("10.0.0.2")}, "close 2 "+collision, "keepalive 1")
+	d.is(established)
+	d.on(evClosed{1, "connection reset by peer"}, "close 1", "down gracefully", "dial")
 }
 
 func TestRFC4271_4_4_KeepaliveIsAThirdOfTheHoldTime(t *testing.T) {
