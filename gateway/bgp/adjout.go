@@ -86,16 +86,22 @@ func (p *peer) advertOf(best path) *advert {
 }
 
 // readvertise walks the whole table for the peer: at its start (then with
-// End-of-RIB behind), on a route refresh, and when the export policy changed.
+// End-of-RIB behind), and when the export policy changed.
 func (p *peer) readvertise(after func()) job {
 	return &walk{t: p.router.table, visit: p.advertise, after: after}
 }
 
-// refresh makes the peer be told everything again (RFC 2918 §4).
+// refresh makes the peer be told everything again (RFC 2918 §4). It forgets
+// nothing of what was told: a route that goes meanwhile must be withdrawn.
 func (p *peer) refresh() {
-	clear(p.out.told)
-	p.out.count = 0
-	p.router.jobs = append(p.router.jobs, p.whileUp(p.readvertise(nil)))
+	p.router.jobs = append(p.router.jobs, p.whileUp(&walk{t: p.router.table, visit: p.repeat}))
+}
+
+// repeat tells the peer once more what it was told about one entry.
+func (p *peer) repeat(e *entry) {
+	if e.index < len(p.out.told) && p.out.told[e.index] != nil {
+		p.conn.queue(e.prefix, p.out.told[e.index])
+	}
 }
 
 // endOfRIB builds the marker of the peer's family (RFC 4724 §2).

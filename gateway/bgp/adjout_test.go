@@ -1,0 +1,53 @@
+package bgp
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+)
+
+// listening gives a peer of a tableRouter a session that nobody writes out.
+func listening(t *testing.T, p *peer) *session {
+	t.Helper()
+	a, b := net.Pipe()
+	t.Cleanup(func() { a.Close(); b.Close() })
+	p.conn, p.out = newSession(1, p, a, netip.Prefix{}), newAdjOut()
+	return p.conn
+}
+
+// takeQueued returns what is queued for the peer, as if it were sent.
+func (s *session) takeQueued() map[netip.Prefix]*advert {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	queued := s.pending
+	s.pending = map[netip.Prefix]*advert{}
+	return queued
+}
+
+func (r *Router) workAll() {
+	for r.work() {
+	}
+}
+
+// A route that goes between a route refresh and its answer is withdrawn all
+// the same: the peer still has it.
+func TestWithdrawnDuringRouteRefresh(t *testing.T) {
+	r := tableRouter(t, nil)
+	to, from := r.named("a"), r.named("c")
+	conn := listening(t, to)
+	stays, goes := prefix("203.0.113.0/24"), prefix("198.51.100.0/24")
+	from.receive(&update{reach: []netip.Prefix{stays, goes}, attrs: attrsVia(from, "65020", nil)})
+	if n := len(conn.takeQueued()); n != 2 {
+		t.Fatalf("%d prefixes told, want 2", n)
+	}
+	to.refresh()
+	from.receive(&update{withdrawn: []netip.Prefix{goes}})
+	r.workAll()
+	queued := conn.takeQueued()
+	if a, ok := queued[goes]; !ok || a != nil {
+		t.Errorf("%s was not withdrawn: %v", goes, queued)
+	}
+	if queued[stays] == nil || len(queued) != 2 || to.out.count != 1 {
+		t.Errorf("queued %v, %d told; want %s again", queued, to.out.count, stays)
+	}
+}
