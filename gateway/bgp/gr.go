@@ -42,6 +42,12 @@ func (p *peer) sweepStale(after func()) {
 	p.router.sweep(p, after)
 }
 
+// giveUp ends the wait for a peer that has not come back from its restart.
+func (p *peer) giveUp(why string) {
+	p.sweepStale(nil)
+	p.router.emit.event(PeerEvent{Peer: p.cfg.Address, Name: p.cfg.Name, Reason: why, At: monotime.Now()})
+}
+
 // endOfRIBReceived: the peer has told its whole table. What it did not tell
 // again is gone.
 func (p *peer) endOfRIBReceived() {
@@ -123,7 +129,11 @@ func (r *Router) expire(now int64) {
 	for _, p := range r.peers {
 		if now >= p.staleAt {
 			r.log.Info("stale routes expired", "peer", p.cfg.Name)
-			p.sweepStale(nil)
+			if p.conn == nil {
+				p.giveUp("restart time expired")
+				continue
+			}
+			p.sweepStale(nil) // it is back, and owes only End-of-RIB
 		}
 	}
 }

@@ -81,6 +81,9 @@ func TestRFC4724_4_2_RestartTimeExpires(t *testing.T) {
 	near, far := run(t, nearCfg, Deps{Net: nearNet}), run(t, farCfg, Deps{Net: farNet})
 	near.awaitRoutes(t, 3000)
 	far.crash()
+	near.awaitEvent(t, "the end of its routes", func(e PeerEvent) bool {
+		return isDown(e) && !e.Stale && e.Reason == "restart time expired"
+	})
 	near.awaitRoutes(t, 0)
 	if st := near.Status()[0]; st.Restarting {
 		t.Errorf("still %+v", st)

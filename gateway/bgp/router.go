@@ -287,8 +287,7 @@ func (r *Router) SetReachable(addr netip.Addr, reachable bool) {
 	}
 	p.step(evReachable{reachable})
 	if !reachable && p.retain {
-		p.sweepStale(nil) // it will not come back by itself: forwarding is dead
-		r.emit.event(PeerEvent{Peer: p.cfg.Address, Name: p.cfg.Name, Reason: "peer is not reachable", At: monotime.Now()})
+		p.giveUp("peer is not reachable") // it will not come back by itself: forwarding is dead
 	}
 	r.checkDeferral()
 	r.settle()
