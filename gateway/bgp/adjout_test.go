@@ -29,6 +29,21 @@ func (r *Router) workAll() {
 	}
 }
 
+// A session that ends while the paths not told again are swept is not synced.
+func TestSyncedIsNotToldOfAnEndedSession(t *testing.T) {
+	r := tableRouter(t, nil)
+	p := r.named("a")
+	p.retain = true
+	p.endOfRIBReceived()
+	p.down("gone", false)
+	r.workAll()
+	for _, told := range r.emit.queue {
+		if told.peer != nil && told.peer.Up {
+			t.Errorf("told %+v of a session that had ended", *told.peer)
+		}
+	}
+}
+
 // A route that goes between a route refresh and its answer is withdrawn all
 // the same: the peer still has it.
 func TestWithdrawnDuringRouteRefresh(t *testing.T) {

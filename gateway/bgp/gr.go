@@ -55,8 +55,12 @@ func (p *peer) endOfRIBReceived() {
 		return
 	}
 	p.synced = true
+	session := p.session
 	told := func() {
 		r := p.router
+		if p.session != session {
+			return // it ended before the sweep did
+		}
 		r.emit.event(PeerEvent{Peer: p.cfg.Address, Name: p.cfg.Name, Up: true, Synced: true, Reason: "End-of-RIB", At: monotime.Now()})
 		r.checkDeferral()
 	}
