@@ -25,13 +25,13 @@ deps: ## install what is missing (Debian and Ubuntu)
 
 test: deps build vet ## every test, rootless and root
 	$(if $(SUDO),$(GO) test ./...)
-	$(SUDO) env PATH="$$PATH" GOFLAGS="$$GOFLAGS" $(ROOT_TEST) ./...
+	$(SUDO) env PATH="$$PATH" GOFLAGS="$$GOFLAGS" GOMODCACHE="$$($(GO) env GOMODCACHE)" $(ROOT_TEST) ./...
 
 test-rootless: vet ## what needs no privileges; root tests say why they skip
 	$(GO) test ./...
 
 vet:
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run: gofmt -w on the files above'; exit 1; }
+	@out=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) && test -z "$$out" || { echo "$$out"; echo 'run: gofmt -w on the files above'; exit 1; }
 	$(GO) vet ./...
 
 lint: ## the pinned linter
