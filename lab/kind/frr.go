@@ -34,7 +34,6 @@ func planFRR(t *topologies.Topology, n *topologies.Node, b Binaries) (Spec, erro
 			text(frrDir+"/zebra.conf", frrOwner, zebraConf(n.Name)...),
 			text(frrDir+"/bfdd.conf", frrOwner, bfddConf(n.Name, cfg)...),
 			text(frrDir+"/bgpd.conf", frrOwner, bgpdConf(n.Name, cfg)...),
-			text(frrDir+"/vtysh.conf", frrOwner, "no service integrated-vtysh-config"),
 		},
 		Processes: []Process{
 			// As Debian's own: a netlink buffer that a full table does not overrun.
