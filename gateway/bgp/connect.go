@@ -78,17 +78,27 @@ func (r *Router) listenFamily(ctx context.Context, ipv6 bool) error {
 	return nil
 }
 
+// acceptRetry is how long a listener rests that could not accept, for want of
+// file descriptors or memory.
+const acceptRetry = 100 * time.Millisecond
+
 // acceptFrom hands connections over until the listener closes.
 func (r *Router) acceptFrom(ctx context.Context, l *listener) {
 	for {
 		c, err := l.Accept()
-		if err != nil {
-			if ctx.Err() == nil {
-				r.log.Debug("BGP listener closed", "error", err)
-			}
+		switch {
+		case err == nil:
+			r.accepted(c)
+			continue
+		case errors.Is(err, net.ErrClosed):
 			return
 		}
-		r.accepted(c)
+		r.log.Warn("BGP connection not accepted", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(acceptRetry):
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -231,6 +232,34 @@ func TestSlowPeerBlocksNobody(t *testing.T) {
 	p.announce([]string{"203.0.113.0/24"})
 	s.awaitRoutes(t, 1)
 	other.awaitRoutes(t, 100_001)
+}
+
+// shortOfFiles is a network whose listeners fail once, as the kernel does
+// with EMFILE.
+type shortOfFiles struct{ loopNet }
+
+type shortListener struct {
+	net.Listener
+	failed atomic.Bool
+}
+
+func (n shortOfFiles) Listen(ctx context.Context, network, address string, control func(int) error) (net.Listener, error) {
+	l, err := n.loopNet.Listen(ctx, network, address, control)
+	return &shortListener{Listener: l}, err
+}
+
+func (l *shortListener) Accept() (net.Conn, error) {
+	if !l.failed.Swap(true) {
+		return nil, &net.OpError{Op: "accept", Err: unix.EMFILE}
+	}
+	return l.Listener.Accept()
+}
+
+func TestListenerOutlivesAShortageOfFiles(t *testing.T) {
+	nearCfg, farCfg, nearNet, farNet := loopPair(t, func(near, _ *config.Config) { near.Neighbors[0].Passive = true })
+	near := run(t, nearCfg, Deps{Net: shortOfFiles{nearNet}})
+	run(t, farCfg, Deps{Net: farNet})
+	near.awaitEvent(t, "up", isUp)
 }
 
 // Pending routes of a peer collapse to the last word on each prefix.
