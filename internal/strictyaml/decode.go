@@ -166,7 +166,7 @@ func (t *tree) plain() any {
 	case nullKind:
 		return nil
 	case boolKind:
-		return t.text == "true"
+		return strings.EqualFold(t.text, "true")
 	case intKind, floatKind, stringKind:
 		return t.number()
 	case listKind:

@@ -193,6 +193,9 @@ func (b *builder) scalar(n ast.Node) *tree {
 	case *ast.StringNode:
 		t := at(n, stringKind)
 		t.text = n.Value
+		if n.GetToken().Type == token.StringType && decimal(t.text) {
+			t.kind = intKind // the library takes what is beyond 64 bits for a text
+		}
 		return t
 	case *ast.LiteralNode:
 		t := at(n, stringKind)

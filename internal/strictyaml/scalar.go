@@ -133,7 +133,8 @@ func (d *decoder) scalar(t *tree, v reflect.Value) {
 		v.SetUint(n)
 	case reflect.Float32, reflect.Float64:
 		n, err := strconv.ParseFloat(t.text, v.Type().Bits())
-		if (t.kind != intKind && t.kind != floatKind) || err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
+		octal := t.kind == intKind && !decimal(t.text)
+		if (t.kind != intKind && t.kind != floatKind) || octal || err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
 			d.errorf(t, "expected a number, got %s", t.describe())
 			return
 		}
@@ -163,7 +164,7 @@ func decimal(s string) bool {
 
 // number is a scalar of a field of type any: int64 or float64 when it is one, else the text.
 func (t *tree) number() any {
-	if t.kind == intKind {
+	if t.kind == intKind && decimal(t.text) {
 		if n, err := strconv.ParseInt(t.text, 10, 64); err == nil {
 			return n
 		}
