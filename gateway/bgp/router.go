@@ -110,9 +110,6 @@ func (r *Router) Run(ctx context.Context) error {
 	r.tasks.Wait()
 	emitting.Wait()
 	r.emit.deliver()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ctx = nil
 	return nil
 }
 
@@ -146,6 +143,7 @@ func (r *Router) stop() {
 	// The table stays as it is: what the kernel forwards by must outlive this
 	// process, so the end of the sessions is not told as the end of the routes.
 	r.jobs = nil
+	r.ctx = nil // a Configure that comes late starts nothing
 	r.emit.flush()
 }
 

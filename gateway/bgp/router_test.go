@@ -157,6 +157,22 @@ func TestRunRefusesATakenPort(t *testing.T) {
 	}
 }
 
+// A reload that comes while the sessions say goodbye must not start anything:
+// Run would wait for it forever.
+func TestConfigureAfterTheStopStartsNothing(t *testing.T) {
+	cfg, _, network, _ := loopPair(t, nil)
+	s := run(t, cfg, Deps{Net: network})
+	s.awaitListening(t)
+	s.Router.stop()
+	cfg.Neighbors = append(slices.Clone(cfg.Neighbors), neighbor("127.0.250.250", 65003))
+	reconfigure(t, s, cfg)
+	s.Router.mu.Lock()
+	defer s.Router.mu.Unlock()
+	if len(s.listeners) > 0 || s.peers[1].fsm.started {
+		t.Errorf("%d listeners, new peer started %v", len(s.listeners), s.peers[1].fsm.started)
+	}
+}
+
 func (s *speakerUnderTest) awaitListening(t *testing.T) {
 	t.Helper()
 	waitFor(t, "listener", func() bool {
