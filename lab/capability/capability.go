@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -84,7 +85,11 @@ func (c check) run(ctx context.Context) Capability {
 		err = netns.Scratch(try)
 	}
 	if err != nil {
-		return Capability{Name: c.name, Detail: oneLine(err.Error()), Fix: c.fix}
+		fix := c.fix
+		if errors.Is(err, os.ErrPermission) && !strings.HasPrefix(fix, asRoot) {
+			fix = asRoot // nothing was found out about the rest
+		}
+		return Capability{Name: c.name, Detail: oneLine(err.Error()), Fix: fix}
 	}
 	return Capability{Name: c.name, OK: true, Detail: oneLine(detail)}
 }

@@ -3,10 +3,13 @@ package capability
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"gwlab/lab/netns"
 )
@@ -115,6 +118,17 @@ func TestAFailedTryIsReportedWithItsReason(t *testing.T) {
 	}}
 	if got, want := c.run(t.Context()), (Capability{Name: "x", Detail: "no such thing", Fix: "buy one"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestWhatIsOnlyForbiddenNeedsRoot(t *testing.T) {
+	forbidden := func(context.Context) (string, error) { return "", fmt.Errorf("unshare: %w", unix.EPERM) }
+	for fix, want := range map[string]string{
+		"modprobe veth": asRoot, asRoot + "; in a container: --privileged": asRoot + "; in a container: --privileged",
+	} {
+		if got := (check{name: "x", bare: true, fix: fix, try: forbidden}).run(t.Context()); got.Fix != want {
+			t.Errorf("%q became %q, want %q", fix, got.Fix, want)
+		}
 	}
 }
 

@@ -13,19 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// asRoot mends what only lacks permission.
+const asRoot = "run as root, or through sudo"
+
 // checks is the one list of what can be asked for.
 func checks() []check {
-	const (
-		root    = "run as root, or through sudo"
-		modules = "use a stock distribution kernel; on cloud images: apt install linux-modules-extra-$(uname -r)"
-	)
+	const modules = "use a stock distribution kernel; on cloud images: apt install linux-modules-extra-$(uname -r)"
 	link := func(name, module string, try func(context.Context) (string, error)) check {
 		return check{name: name, try: try, fix: "modprobe " + module + ", or " + modules}
 	}
 	return []check{
-		{name: "root", bare: true, try: tryRoot, fix: root},
-		{name: "netns", try: func(context.Context) (string, error) { return "", nil }, fix: root},
-		{name: "node", bare: true, try: tryNode, fix: root + "; in a container: --privileged"},
+		{name: "root", bare: true, try: tryRoot, fix: asRoot},
+		{name: "netns", try: func(context.Context) (string, error) { return "", nil }, fix: asRoot},
+		{name: "node", bare: true, try: tryNode, fix: asRoot + "; in a container: --privileged"},
 		{name: "ipv6", bare: true, try: tryIPv6, fix: "boot without ipv6.disable=1"},
 		link("veth", "veth", tryVeth),
 		link("bridge", "bridge", tryBridge),
@@ -35,12 +35,13 @@ func checks() []check {
 		link("bonding", "bonding", tryBond),
 		link("8021q", "8021q", tryVLAN),
 		link("netem", "sch_netem", tryNetem),
-		{name: "nexthop", try: tryNexthop, fix: "use Linux 5.3 or later"},
+		{name: "nexthop", try: tryNexthop, fix: "use Linux 5.13 or later"},
+		{name: "hash_seed", bare: true, try: tryHashSeed, fix: "use Linux 6.11 or later; without it routers in a row choose alike, and some equal-cost paths stay empty"},
 		{name: "nftables", try: tryNftables, fix: "modprobe nf_tables, or " + modules},
 		{name: "cls_bpf", try: tryClsBPF, fix: "modprobe cls_bpf sch_ingress, or " + modules},
 		{name: "tcx", try: tryTCX, fix: "use Linux 6.6 or later; cables work without it where cls_bpf is there"},
 		{name: "cable", try: tryCable, fix: "give the links type: veth, or modprobe cls_bpf sch_ingress"},
-		{name: "sched_fifo", bare: true, try: tryFIFO, fix: root + "; in a container: --cap-add SYS_NICE --ulimit rtprio=99"},
+		{name: "sched_fifo", bare: true, try: tryFIFO, fix: asRoot + "; in a container: --cap-add SYS_NICE --ulimit rtprio=99"},
 		{name: "psi", bare: true, try: tryPSI, fix: "boot with psi=1"},
 		{name: "ip", bare: true, try: run("-V", "ip", "/sbin/ip", "/usr/sbin/ip"), fix: "apt install iproute2"},
 		{name: "nft", bare: true, try: run("-v", "nft", "/usr/sbin/nft"), fix: "apt install nftables"},
@@ -97,6 +98,12 @@ func tryNode(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("start a process in its own mount, PID and UTS namespaces: %w", err)
 	}
 	return "mount, PID and UTS namespaces", nil
+}
+
+// tryHashSeed looks for the setting that gives each router a seed of its own.
+func tryHashSeed(context.Context) (string, error) {
+	_, err := os.Stat("/proc/sys/net/ipv4/fib_multipath_hash_seed")
+	return "", err
 }
 
 func tryIPv6(context.Context) (string, error) {

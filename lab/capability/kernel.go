@@ -111,7 +111,8 @@ type fixed []byte
 func (f fixed) Len() int          { return len(f) }
 func (f fixed) Serialize() []byte { return f }
 
-// tryNexthop adds a blackhole next hop and a group of it.
+// tryNexthop adds a blackhole next hop and, as gatewayd does, a resilient
+// group of it.
 func tryNexthop(context.Context) (string, error) {
 	// The kernel makes blackholes on lo, which has to be up.
 	if detail, err := with(func(h *netlink.Handle) error {
@@ -129,11 +130,15 @@ func tryNexthop(context.Context) (string, error) {
 		return detail, fmt.Errorf("add next hop: %w", err)
 	}
 	// struct nexthop_grp: id, weight-1, reserved
+	const resilient, resGroup, resBuckets = 1, 12, 1 // of linux/nexthop.h
+	buckets := nl.NewRtAttr(resGroup|unix.NLA_F_NESTED, nil)
+	buckets.AddRtAttr(resBuckets, nl.Uint16Attr(32))
 	member := append(binary.NativeEndian.AppendUint32(nil, 1), 0, 0, 0, 0)
 	detail, err := raw(unix.NETLINK_ROUTE, unix.RTM_NEWNEXTHOP, []byte{unix.AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0},
-		nl.NewRtAttr(unix.NHA_ID, nl.Uint32Attr(2)), nl.NewRtAttr(unix.NHA_GROUP, member))
+		nl.NewRtAttr(unix.NHA_ID, nl.Uint32Attr(2)), nl.NewRtAttr(unix.NHA_GROUP, member),
+		nl.NewRtAttr(unix.NHA_GROUP_TYPE, nl.Uint16Attr(resilient)), buckets)
 	if err != nil {
-		return detail, fmt.Errorf("add next hop group: %w", err)
+		return detail, fmt.Errorf("add resilient next hop group: %w", err)
 	}
 	return detail, nil
 }
