@@ -286,13 +286,18 @@ func TestSweepAfterDeferral(t *testing.T) {
 			t.Errorf("swept before the deferral time:\n%s", strings.Join(got, "\n"))
 		}
 		time.Sleep(time.Nanosecond)
+		const told = "event fib.swept  [after=selection deferral time routes=3]"
 		synctest.Wait()
-		got := s.take()
-		for _, w := range []string{"fib sweep", "event fib.swept  [after=selection deferral time routes=3]", "fib audit"} {
-			if !slices.Contains(got, w) {
-				t.Errorf("missing %q in:\n%s", w, strings.Join(got, "\n"))
-			}
+		if got := s.take(); !slices.Contains(got, "fib sweep") || !slices.Contains(got, told) || s.Snapshot().Swept {
+			t.Errorf("want a sweep that failed, swept %v:\n%s", s.Snapshot().Swept, strings.Join(got, "\n"))
 		}
+		time.Sleep(retryAfter)
+		s.expect(t, "fib update [] delete []", "fib audit", "fib sweep", told)
+		if !s.Snapshot().Swept {
+			t.Error("not Swept after a sweep that went well")
+		}
+		s.bulk.poke()
+		s.expect(t, "fib update [] delete []") // once only
 	})
 }
 

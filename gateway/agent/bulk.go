@@ -147,12 +147,8 @@ func (b *bulk) run(ctx context.Context, cfg config.Config) error {
 		case <-deferral.C:
 			late = true
 		}
-		if !b.program() {
+		if !b.program() || !b.sweepWhenDue(late) {
 			retry.Reset(retryAfter)
-		} else if b.synced() {
-			b.sweep("End-of-RIB of every peer")
-		} else if late {
-			b.sweep("selection deferral time")
 		}
 	}
 }
@@ -282,21 +278,36 @@ func (b *bulk) synced() bool {
 	return !b.swept && len(b.pending.set)+len(b.pending.del) == 0
 }
 
-// sweep removes what an earlier run left and nobody claimed; once.
-func (b *bulk) sweep(why string) {
+// sweepWhenDue sweeps once, when every peer is synced or it is late; false:
+// it has to be tried again.
+func (b *bulk) sweepWhenDue(late bool) bool {
+	switch {
+	case b.synced():
+		return b.sweep("End-of-RIB of every peer")
+	case late:
+		return b.sweep("selection deferral time")
+	}
+	return true
+}
+
+// sweep removes what an earlier run left and nobody claimed, unless that is done.
+func (b *bulk) sweep(why string) bool {
 	b.mu.Lock()
 	done := b.swept
-	b.swept = true
 	b.mu.Unlock()
 	if done {
-		return
+		return true
 	}
 	routes, err := b.deps.FIB.Sweep()
+	b.mu.Lock()
+	b.swept = err == nil
+	b.pending.audit = b.pending.audit || err != nil
+	b.mu.Unlock()
 	if err != nil {
-		b.log.Error("sweep stale routes, an audit follows", "err", err)
-		b.suspect()
+		b.log.Error("sweep stale routes, to be repeated after an audit", "err", err)
 	}
 	b.deps.Events.Emit(swept(routes, why))
+	return err == nil
 }
 
 func (b *bulk) snapshot() Snapshot {
