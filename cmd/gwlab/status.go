@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -169,9 +168,6 @@ func (a *app) exec() *cobra.Command {
 				return err
 			}
 			defer l.Close() //nolint:errcheck // the connection of a client that is done
-			if err := besides(); err != nil {
-				return broken(err)
-			}
 			argv := args[2:]
 			if len(argv) == 0 {
 				argv = []string{"/bin/sh"}
@@ -186,19 +182,6 @@ func (a *app) exec() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-// besides lets commands in nodes find the programs that lie beside this one,
-// such as gatewayd, without their path.
-func besides() error {
-	self, err := os.Executable()
-	if err == nil {
-		err = os.Setenv("PATH", os.Getenv("PATH")+":"+filepath.Dir(self))
-	}
-	if err != nil {
-		return fmt.Errorf("extend PATH: %w", err)
-	}
-	return nil
 }
 
 // errVerdict marks an exit code whose reason was already told.
