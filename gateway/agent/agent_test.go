@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"slices"
@@ -331,6 +332,22 @@ func TestRunFailsWithItsSiblings(t *testing.T) {
 				t.Errorf("%s: Run = %v", call, err)
 			}
 		})
+	}
+}
+
+// The kernel stays as it is at the end, though every BGP session ends then.
+func TestTheEndOfTheSessionsAtTheEndFailsNothing(t *testing.T) {
+	s := newStage()
+	cfg := testConfig()
+	s.happened.push(happening{config: &cfg})
+	s.OnPeer(bgp.PeerEvent{Peer: isp1, Reason: "sent Cease/Administrative Shutdown"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.fast(ctx); err != nil {
+		t.Error(err)
+	}
+	if got := s.take(); slices.Contains(got, "fib fail 198.18.1.2@up1") {
+		t.Errorf("a repair after the end:\n%s", strings.Join(got, "\n"))
 	}
 }
 

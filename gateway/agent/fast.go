@@ -8,11 +8,15 @@ import (
 )
 
 // fast is the path of repairs: each event is turned into groups changed in
-// the kernel before anything else hears of it.
+// the kernel before anything else hears of it. When ctx has ended the siblings
+// end too, and what they say of that repairs nothing.
 func (a *Agent) fast(ctx context.Context) error {
 	m := newMachine()
 	for {
 		for _, h := range a.happened.take() {
+			if ctx.Err() != nil {
+				return nil
+			}
 			a.act(m.step(h), h)
 		}
 		select {
