@@ -68,7 +68,7 @@ func Set(assignment string) Option {
 	return func(f *fileSpec) error {
 		target, value, ok := strings.Cut(assignment, "=")
 		keys := strings.Split(target, ".")
-		if !ok || len(keys) < 2 {
+		if !ok || len(keys) < 2 || strings.TrimSpace(value) == "" {
 			return fmt.Errorf("set %s: write node.key=value, such as isp1.feed.ipv4=100000", assignment)
 		}
 		known := make([]string, len(f.Topology.Nodes))
