@@ -27,8 +27,8 @@ func (r *Router) Configure(cfg config.Config) error {
 	r.cfg.Networks, r.cfg.Neighbors = slices.Clone(cfg.Networks), slices.Clone(cfg.Neighbors)
 	// Everything an OPEN says belongs to the session.
 	reset := old.ASN != cfg.ASN || old.RouterID != cfg.RouterID || old.BGP.HoldTime != cfg.BGP.HoldTime ||
-		old.BGP.Keepalive != cfg.BGP.Keepalive || old.BGP.ConnectRetry != cfg.BGP.ConnectRetry ||
-		old.BGP.GracefulRestart != cfg.BGP.GracefulRestart
+		old.BGP.GracefulRestart.Off != cfg.BGP.GracefulRestart.Off ||
+		old.BGP.GracefulRestart.RestartTime != cfg.BGP.GracefulRestart.RestartTime
 	if err := r.configurePeers(cfg.Neighbors, reset); err != nil {
 		return fmt.Errorf("configure BGP: %w", err)
 	}
@@ -142,11 +142,12 @@ func sameSession(a, b config.Neighbor) bool {
 		a.ASN == b.ASN && a.Passive == b.Passive && a.Password == b.Password && a.TTLSecurity == b.TTLSecurity
 }
 
-// adjust takes a new policy: routes are judged anew from what was received,
+// adjust takes new timers of this end and a new policy: routes are judged anew from what was received,
 // and what the peer was told is put right.
 func (p *peer) adjust(n config.Neighbor) {
 	old := p.cfg
 	p.setConfig(n)
+	p.fsm.cfg = p.fsmConfig()
 	if !reflect.DeepEqual(old.Import, n.Import) {
 		p.reimport()
 	}

@@ -53,11 +53,16 @@ func newPeer(r *Router, n config.Neighbor) *peer {
 	p := &peer{router: r, links: map[int]*session{}, session: 1, staleAt: never, since: monotime.Now()}
 	p.setConfig(n)
 	p.family = familyOf(n.Address)
-	p.fsm = newFSM(fsmConfig{
-		localAS: r.cfg.ASN, peerAS: n.ASN, localID: r.cfg.RouterID, passive: n.Passive,
-		connectRetry: r.cfg.BGP.ConnectRetry, keepalive: r.cfg.BGP.Keepalive,
-	}, r.jitter)
+	p.fsm = newFSM(p.fsmConfig(), r.jitter)
 	return p
+}
+
+func (p *peer) fsmConfig() fsmConfig {
+	c := p.router.cfg
+	return fsmConfig{
+		localAS: c.ASN, peerAS: p.cfg.ASN, localID: c.RouterID, passive: p.cfg.Passive,
+		connectRetry: c.BGP.ConnectRetry, keepalive: c.BGP.Keepalive,
+	}
 }
 
 // setConfig takes what may change without a reset.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gwlab/gateway/config"
 )
@@ -154,6 +155,27 @@ func TestRunRefusesATakenPort(t *testing.T) {
 	}
 	if err := second.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Timers that no OPEN names are this end's own affair: the session stays.
+func TestConfigureTimersWithoutAReset(t *testing.T) {
+	nearCfg, farCfg, nearNet, farNet := loopPair(t, nil)
+	near := run(t, nearCfg, Deps{Net: nearNet})
+	run(t, farCfg, Deps{Net: farNet})
+	near.awaitRoutes(t, 3000)
+	before := near.Status()[0]
+	nearCfg.BGP.ConnectRetry *= 2
+	nearCfg.BGP.Keepalive = time.Second
+	nearCfg.BGP.GracefulRestart.SelectionDeferral *= 2
+	reconfigure(t, near, nearCfg)
+	if st := near.Status()[0]; st.State != "Established" || st.Since != before.Since {
+		t.Errorf("status %+v, was %+v", st, before)
+	}
+	near.Router.mu.Lock()
+	defer near.Router.mu.Unlock()
+	if got := near.peers[0].fsm.cfg; got.connectRetry != nearCfg.BGP.ConnectRetry || got.keepalive != time.Second {
+		t.Errorf("the machine works by %+v", got)
 	}
 }
 
