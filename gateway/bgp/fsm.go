@@ -59,11 +59,11 @@ type fsm struct {
 }
 
 type fsmConfig struct {
-	localAS, peerAS uint32
-	localID         netip.Addr
-	passive         bool
-	connectRetry    time.Duration
-	keepalive       time.Duration // 0: a third of the hold time
+	localAS      uint32
+	localID      netip.Addr
+	passive      bool
+	connectRetry time.Duration
+	keepalive    time.Duration // 0: a third of the hold time
 }
 
 // link is one TCP connection.

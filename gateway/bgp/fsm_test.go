@@ -16,7 +16,7 @@ type driver struct {
 }
 
 func newDriver(t *testing.T, change func(*fsmConfig)) *driver {
-	cfg := fsmConfig{localAS: 65001, peerAS: 65002, localID: addr("10.0.0.1"), connectRetry: 500 * time.Millisecond}
+	cfg := fsmConfig{localAS: 65001, localID: addr("10.0.0.1"), connectRetry: 500 * time.Millisecond}
 	if change != nil {
 		change(&cfg)
 	}

@@ -60,7 +60,7 @@ func newPeer(r *Router, n config.Neighbor) *peer {
 func (p *peer) fsmConfig() fsmConfig {
 	c := p.router.cfg
 	return fsmConfig{
-		localAS: c.ASN, peerAS: p.cfg.ASN, localID: c.RouterID, passive: p.cfg.Passive,
+		localAS: c.ASN, localID: c.RouterID, passive: p.cfg.Passive,
 		connectRetry: c.BGP.ConnectRetry, keepalive: c.BGP.Keepalive,
 	}
 }
