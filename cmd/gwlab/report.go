@@ -54,6 +54,7 @@ func rejudge(dir string) (convergence.Result, error) {
 	}
 	result := scenarios.Judge(s, run)
 	one := reports.Report{Results: []convergence.Result{result}, Reproduce: fmt.Sprintf("gwlab run %s --seed %d", s.ID, run.Seed)}
+	defer inheritFiles(dir)
 	return result, reports.SaveReport(dir, one)
 }
 

@@ -115,7 +115,7 @@ func (r *runner) plan(todo []*scenarios.Scenario) ([][]bout, error) {
 // that could not be kept; undo removes it again if nothing was put there.
 func makeRuns(dir string) (undo func(), err error) {
 	_, missing := os.Stat(dir)
-	err = os.MkdirAll(dir, 0o755)
+	err = makeAll(dir)
 	var trial string
 	if err == nil {
 		trial, err = os.MkdirTemp(dir, ".trial-")
@@ -209,6 +209,7 @@ func (r *runner) once(ctx context.Context, l *lab.Lab, b bout, s *scenarios.Scen
 	if err != nil {
 		return convergence.Result{}, broken(err)
 	}
+	defer inheritRecord(dir)
 	result := scenarios.Judge(s, run)
 	report := reports.Report{Results: []convergence.Result{result}, Reproduce: r.reproduce(s)}
 	if err := reports.SaveReport(dir, report); err != nil {
