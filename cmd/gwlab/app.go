@@ -49,6 +49,15 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
+// called is how the user calls this program: the commands that it suggests
+// work when they are copied.
+func called() string {
+	if os.Getenv("SUDO_USER") != "" {
+		return "sudo " + os.Args[0]
+	}
+	return os.Args[0]
+}
+
 // binaries finds the programs labs run: gatewayd beside this program unless
 // named, the others where their packages put them. Gateway nodes alone run
 // the build that --gateway names, if it names one.

@@ -259,6 +259,15 @@ func TestRunsOfSeveralImplementationsTakeTurns(t *testing.T) {
 	}
 }
 
+func TestSuggestedCommandsAreCalledAsThisOneWas(t *testing.T) {
+	for user, want := range map[string]string{"": os.Args[0], "ann": "sudo " + os.Args[0]} {
+		t.Setenv("SUDO_USER", user)
+		if got := called(); got != want {
+			t.Errorf("SUDO_USER=%s: %q, want %q", user, got, want)
+		}
+	}
+}
+
 func TestRunLabsHaveValidNames(t *testing.T) {
 	longest := strings.Repeat("n", 32) // the longest name of a topology
 	if _, err := topologies.Parse("x", []byte(strings.Replace(tiny, prefix, longest, 1))); err != nil {

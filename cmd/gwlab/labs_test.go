@@ -98,12 +98,13 @@ func TestLabsAreIsolated(t *testing.T) {
 
 func TestKeep(t *testing.T) {
 	needRoot(t)
+	t.Setenv("SUDO_USER", "")
 	dir := desk(t)
 	r := start(t, dir, "run", "dark.scenario.yaml", "--keep")
 	name := runLab(r)
 	got := r.end(t)
 	t.Cleanup(func() { must(t, dir, "down", name); gone(t, name) })
-	if !hasVerdict(got) || !strings.Contains(got.err, "lab "+name+" stays up: gwlab down "+name+"\n") || !isUp(t, dir, name) {
+	if !hasVerdict(got) || !strings.Contains(got.err, "lab "+name+" stays up: "+r.cmd.Path+" down "+name+"\n") || !isUp(t, dir, name) {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
 	}
 }

@@ -151,7 +151,7 @@ func (r *runner) bout(ctx context.Context, b bout) (err error) {
 	defer func() {
 		if b.keep && ctx.Err() == nil {
 			err = errors.Join(err, broken(l.Release(ctx)))
-			fmt.Fprintf(r.app.err, "lab %s stays up: gwlab down %s\n", name, name)
+			fmt.Fprintf(r.app.err, "lab %s stays up: %s down %s\n", name, called(), name)
 			return
 		}
 		err = errors.Join(err, broken(l.Down(context.WithoutCancel(ctx))))

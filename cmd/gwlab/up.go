@@ -122,12 +122,12 @@ func (a *app) showNext(name string, t *topologies.Topology) {
 			to = n
 		}
 	}
-	w := a.table()
+	w, gwlab := a.table(), called()
 	if from != nil && to != from && len(to.Ports) > 0 {
-		fmt.Fprintf(w, "  gwlab exec %s %s -- ping -c 3 %s\ta packet from end to end\n", name, from.Name, to.Ports[0].Addr("ipv4"))
+		fmt.Fprintf(w, "  %s exec %s %s -- ping -c 3 %s\ta packet from end to end\n", gwlab, name, from.Name, to.Ports[0].Addr("ipv4"))
 	}
-	fmt.Fprintf(w, "  gwlab status %s\tnodes, addresses, sessions, links\n", name)
-	fmt.Fprintf(w, "  gwlab exec %s %s\ta shell in a node\n", name, t.Nodes[0].Name)
-	fmt.Fprintf(w, "  gwlab down %s\ttake it down\n", name)
+	fmt.Fprintf(w, "  %s status %s\tnodes, addresses, sessions, links\n", gwlab, name)
+	fmt.Fprintf(w, "  %s exec %s %s\ta shell in a node\n", gwlab, name, t.Nodes[0].Name)
+	fmt.Fprintf(w, "  %s down %s\ttake it down\n", gwlab, name)
 	w.Flush()
 }
