@@ -44,6 +44,7 @@ func (r *Router) Configure(cfg config.Config) error {
 			return err
 		}
 	}
+	r.checkDeferral() // the one it waits for may be gone
 	r.settle()
 	return nil
 }

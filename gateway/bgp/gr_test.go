@@ -2,6 +2,7 @@ package bgp
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -142,6 +143,17 @@ func TestRFC4724_4_1_DeferralEndsWithTheLastPeer(t *testing.T) {
 	far := run(t, farCfg, Deps{Net: farNet})
 	near := run(t, nearCfg, Deps{Net: nearNet, Restarting: true})
 	near.awaitEvent(t, "their End-of-RIB", isSynced)
+	far.awaitEvent(t, "our End-of-RIB", isSynced)
+}
+
+func TestRFC4724_4_1_DeferralDoesNotWaitForARemovedPeer(t *testing.T) {
+	nearCfg, farCfg, nearNet, farNet := loopPair(t, nil)
+	short := nearCfg
+	nearCfg.Neighbors = append(slices.Clone(nearCfg.Neighbors), neighbor("127.0.250.250", 65003))
+	far := run(t, farCfg, Deps{Net: farNet})
+	near := run(t, nearCfg, Deps{Net: nearNet, Restarting: true})
+	near.awaitEvent(t, "their End-of-RIB", isSynced)
+	reconfigure(t, near, short)
 	far.awaitEvent(t, "our End-of-RIB", isSynced)
 }
 
