@@ -4,6 +4,9 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
+
+	"gwlab/gateway/config"
 )
 
 // listening gives a peer of a tableRouter a session that nobody writes out.
@@ -40,6 +43,27 @@ func TestSyncedIsNotToldOfAnEndedSession(t *testing.T) {
 	for _, told := range r.emit.queue {
 		if told.peer != nil && told.peer.Up {
 			t.Errorf("told %+v of a session that had ended", *told.peer)
+		}
+	}
+}
+
+// A change of policy while a peer restarts counts the paths kept for it.
+func TestReimportOfRetainedPathsIsCounted(t *testing.T) {
+	r := tableRouter(t, nil)
+	p := r.named("a")
+	p.receive(&update{reach: []netip.Prefix{prefix("203.0.113.0/24"), prefix("198.51.100.0/24")}, attrs: attrsVia(p, "65010", nil)})
+	p.open.gr, p.open.restart = true, time.Hour
+	p.down("gone", true)
+	for _, want := range []struct {
+		rules []config.PrefixRule
+		count int
+	}{{[]config.PrefixRule{}, 0}, {[]config.PrefixRule{{Prefix: prefix("203.0.113.0/24")}}, 1}, {nil, 2}} {
+		n := p.cfg
+		n.Import.Prefixes = want.rules
+		p.adjust(n)
+		r.workAll()
+		if got := p.status().Received; got != want.count {
+			t.Errorf("%v: %d received, want %d", want.rules, got, want.count)
 		}
 	}
 }

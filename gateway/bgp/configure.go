@@ -166,16 +166,26 @@ func (p *peer) reimport() {
 		}
 		x := p.admit(e.prefix, e.paths[i].attrs)
 		x.session = e.paths[i].session
-		if x.session == p.session && x.accepted != e.paths[i].accepted {
-			if x.accepted {
-				p.accepted++
-			} else {
-				p.accepted--
-			}
-		}
+		p.recount(e.paths[i], x.accepted)
 		e.paths[i] = x
 		r.decide(e)
 	}})
+}
+
+// recount keeps the counters right when a path becomes accepted or not.
+func (p *peer) recount(was path, accepted bool) {
+	if was.accepted == accepted || !was.alive() {
+		return
+	}
+	n := &p.accepted
+	if was.session != p.session {
+		n = &p.retained
+	}
+	if accepted {
+		*n++
+	} else {
+		*n--
+	}
 }
 
 func (p *peer) reexport() {
