@@ -231,6 +231,20 @@ func TestTableReusesSlots(t *testing.T) {
 	}
 }
 
+// Routes copies chunk by chunk; holes and the last, shorter chunk count.
+func TestRoutesAreAllThereWhateverTheChunks(t *testing.T) {
+	for _, n := range []int{0, 1, chunk - 1, chunk, chunk + 1, 3*chunk + 7} {
+		r := tableRouter(t, nil)
+		p := r.named("a")
+		all := sequence("20.0.0.0/24", n)
+		p.receive(&update{reach: all, attrs: attrsVia(p, "65010", nil)})
+		p.receive(&update{withdrawn: all[:n/3]})
+		if got, want := len(r.Routes()), n-n/3; got != want {
+			t.Errorf("%d of %d routes", got, want)
+		}
+	}
+}
+
 func (r *Router) prefixes(n int) (out []netip.Prefix) {
 	p := prefix("20.0.0.0/24")
 	for range n {

@@ -324,18 +324,29 @@ func (r *Router) Status() []PeerStatus {
 	return out
 }
 
-// Routes implements Speaker. Originated networks have an empty group.
+// Routes implements Speaker. Originated networks have an empty group. What
+// changes while a large table is copied may be in it or not.
 func (r *Router) Routes() map[netip.Prefix]state.Group {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make(map[netip.Prefix]state.Group, len(r.table.byPrefix))
-	for p, e := range r.table.byPrefix {
-		switch {
-		case e.group != nil:
-			out[p] = e.group.Group
-		case e.best.peer != nil:
-			out[p] = state.Group{}
-		}
+	out := map[netip.Prefix]state.Group{}
+	for from, more := 0, true; more; from += chunk {
+		more = r.copyRoutes(out, from)
 	}
 	return out
+}
+
+// copyRoutes copies one chunk and tells whether there is another.
+func (r *Router) copyRoutes(out map[netip.Prefix]state.Group, from int) (more bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	end := min(from+chunk, len(r.table.slots))
+	for _, e := range r.table.slots[min(from, end):end] {
+		switch {
+		case e == nil:
+		case e.group != nil:
+			out[e.prefix] = e.group.Group
+		case e.best.peer != nil:
+			out[e.prefix] = state.Group{}
+		}
+	}
+	return end < len(r.table.slots)
 }
