@@ -37,7 +37,7 @@ type Isolated struct {
 
 	asking sync.Mutex // one question at a time
 	mu     sync.Mutex
-	want   map[Key]Params // until there is a worker
+	want   map[Key]Params // the last Set, for a worker that is yet to start
 	orders *gob.Encoder   // nil: no worker
 	begun  bool
 }

@@ -13,8 +13,8 @@ import (
 // that a change of group is a change of pointer.
 type group struct{ state.Group }
 
-// groupLimit bounds the remembered groups and next hops; past it they are
-// forgotten and made again when needed.
+// groupLimit bounds the remembered groups; past it they are forgotten and made
+// again when needed. Next hops keep their number for the life of the Router.
 const groupLimit = 1 << 14
 
 // groups hands out shared groups and small numbers for next hops.

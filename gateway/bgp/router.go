@@ -55,7 +55,7 @@ type Router struct {
 
 	mu         sync.Mutex
 	cfg        config.Config
-	ctx        context.Context // of Run; nil outside
+	ctx        context.Context // of Run, until it stops the sessions; nil outside
 	tasks      sync.WaitGroup
 	peers      []*peer // in configuration order
 	local      *peer

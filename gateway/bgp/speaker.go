@@ -15,8 +15,8 @@ type Speaker interface {
 	// session with Cease/Administrative Shutdown (RFC 4486).
 	Run(ctx context.Context) error
 	// Configure makes peers and originated networks exactly these. Unchanged
-	// peers keep their session; a change of policy alone re-evaluates routes
-	// without a reset.
+	// peers keep their session; a change of policy or of timers that no OPEN
+	// names (connect retry, keepalive, selection deferral) resets nothing.
 	Configure(config.Config) error
 	// SetReachable tells whether packets reach the peer (BFD, carrier). While
 	// false the peer's paths are not eligible and its session is closed; on
@@ -41,7 +41,8 @@ type Update struct {
 	At     int64 // CLOCK_MONOTONIC, ns, of the first change in it
 }
 
-// PeerEvent is a session transition.
+// PeerEvent is a session transition, or the end of a graceful restart that
+// did not succeed: then neither Up nor Stale, after an event that was Stale.
 type PeerEvent struct {
 	Peer netip.Addr
 	Name string

@@ -79,7 +79,8 @@ type Neighbor struct {
 	Import       Filter
 	Export       Filter
 	// MaxPrefixes from this peer, 0 unlimited; over it the session ends with
-	// Cease/1 (RFC 4486) and stays down until ConnectRetry × 60.
+	// Cease/1 (RFC 4486) and stays down for ConnectRetry × 60, or until link or
+	// BFD go down and come up.
 	MaxPrefixes int
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // FIB is the daemon's hand on the kernel's routes. One goroutine calls Set,
-// Update and Audit; Fail and Restore may be called from another (the fast
-// path) at the same time.
+// Update, Audit and Sweep; Fail and Restore may be called from another (the
+// fast path) at the same time, and Dump from any.
 type FIB interface {
 	// Adopt reads what an earlier run left (routes and nexthop objects of
 	// this protocol) and marks it stale; nothing is removed. Packets keep flowing.
