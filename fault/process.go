@@ -2,7 +2,9 @@ package fault
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"gwlab/topologies"
 )
@@ -35,11 +37,24 @@ func (f *ProcessKill) Inject(ctx context.Context, lab Lab) (Active, error) {
 	if f.Restart {
 		// Its own death is the effect; the start is part of the fault.
 		if _, err := lab.Start(ctx, f.Node, name); err != nil {
-			return Active{}, fmt.Errorf("restart %s on %s: %w", name, f.Node, err)
+			return Active{}, errors.Join(fmt.Errorf("restart %s on %s: %w", name, f.Node, err), restore(ctx, lab, f.Node, name))
 		}
 	}
 	return ended(lab, effect, f.Node, name, before, f.Restart), nil
 }
+
+// restore starts a process although ctx may have ended: nothing else will.
+func restore(ctx context.Context, lab Lab, node, name string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreTime)
+	defer cancel()
+	if _, err := lab.Start(ctx, node, name); err != nil {
+		return fmt.Errorf("restore %s on %s: %w", name, node, err)
+	}
+	return nil
+}
+
+// restoreTime bounds how long a failed restart is tried again.
+const restoreTime = 5 * time.Second
 
 // ProcessStop asks a process to end.
 type ProcessStop struct {
