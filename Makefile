@@ -25,7 +25,7 @@ deps: ## install what is missing (Debian and Ubuntu)
 
 test: deps build vet ## every test, rootless and root
 	$(if $(SUDO),$(GO) test ./...)
-	$(SUDO) env PATH="$$PATH" GOFLAGS="$$GOFLAGS" GOMODCACHE="$$($(GO) env GOMODCACHE)" $(ROOT_TEST) ./...
+	$(SUDO) env PATH="$$PATH:/usr/sbin:/sbin" GOFLAGS="$$GOFLAGS" GOMODCACHE="$$($(GO) env GOMODCACHE)" $(ROOT_TEST) ./...
 
 test-rootless: vet ## what needs no privileges; root tests say why they skip
 	$(GO) test ./...
@@ -44,7 +44,7 @@ fuzz-smoke: ## ten seconds of each fuzz target
 	sh scripts/fuzz.sh 10s
 
 bench: deps build ## the figures of docs/benchmarks.md
-	$(SUDO) env PATH="$$PATH" sh scripts/bench.sh
+	$(SUDO) env PATH="$$PATH:/usr/sbin:/sbin" sh scripts/bench.sh
 
 ci: ## what CI runs
 	bash .ci/run
