@@ -286,13 +286,6 @@ func (p *Process) Status() Status {
 	return s
 }
 
-// Alive reports whether an instance runs.
-func (p *Process) Alive() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.instance != nil
-}
-
 // nodePid is a process's id in its own PID namespace, 0 when it is gone.
 func nodePid(pid int) int {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
