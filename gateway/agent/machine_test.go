@@ -58,6 +58,13 @@ func remoteAdminDown(peer netip.Addr) happening {
 	return h
 }
 
+// remoteShut is AdminDown heard in Down.
+func remoteShut(peer netip.Addr) happening {
+	h := remoteAdminDown(peer)
+	h.bfd.Old = bfd.Down
+	return h
+}
+
 func independent(h happening) happening {
 	h.bfd.RemoteIndependent = true
 	return h
@@ -144,7 +151,7 @@ func TestMachine(t *testing.T) {
 
 		// RFC 5882 §3.2: AdminDown says nothing about the path.
 		{"remote AdminDown leaves it to BGP", []happening{bfdUp(isp1), remoteAdminDown(isp1)}, ""},
-		{"AdminDown after a failure gives the peer back", []happening{bfdUp(isp1), bfdDown(isp1), remoteAdminDown(isp1)}, back1},
+		{"AdminDown after a failure gives the peer back", []happening{bfdUp(isp1), bfdDown(isp1), remoteShut(isp1)}, back1},
 		{"local AdminDown leaves it to BGP", []happening{bfdUp(isp1), bfdChange(isp1, bfd.Up, bfd.AdminDown)}, ""},
 
 		{"carrier loss takes the whole link", []happening{bfdUp(isp1), link("up1", false)}, up1Lost},

@@ -22,7 +22,8 @@ type Params struct {
 	Multiplier uint8
 }
 
-// Change is one session state transition as the clients see it.
+// Change is one session state transition as the clients see it, or the news
+// that the peer of a session in Down has gone AdminDown: then Old is Down too.
 type Change struct {
 	Key         Key
 	State       State // Up, or Down / AdminDown / Init

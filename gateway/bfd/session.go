@@ -157,6 +157,7 @@ func (s *session) expire(now int64) {
 
 // onPacket is RFC 5880 §6.8.6 from the point where the session is known.
 func (s *session) onPacket(p *Packet, rx, now int64) {
+	shut := p.State == AdminDown && s.remoteState != AdminDown
 	s.remoteDisc = p.MyDisc
 	s.remoteState = p.State
 	s.remoteMinRx = p.RequiredMinRx
@@ -171,6 +172,9 @@ func (s *session) onPacket(p *Packet, rx, now int64) {
 		s.endPoll()
 	}
 	s.transition(p.State)
+	if shut && old == Down { // no transition, yet its clients must not wait for Up (RFC 5882 §3.2)
+		s.pending = append(s.pending, action{kind: actChange, old: old})
+	}
 	s.lastRx = rx
 	s.detectAt = rx + int64(s.detectTime())
 	if p.Poll || s.state != old { // at once, whatever the timer says (§6.8.7)

@@ -91,7 +91,7 @@ func TestRFC5880Section6_2StateTable(t *testing.T) {
 		if r.state != tt.want {
 			t.Errorf("%v hears %v: %v, want %v", tt.local, tt.remote, r.state, tt.want)
 		}
-		if (out != "") != (tt.local != tt.want) {
+		if news := tt.local != tt.want || tt.local == Down && tt.remote == AdminDown; (out != "") != news {
 			t.Errorf("%v hears %v: actions %q", tt.local, tt.remote, out)
 		}
 	}
@@ -184,6 +184,20 @@ func TestRFC5882Section3_2RemoteAdminDownIsNoFailure(t *testing.T) {
 			t.Errorf("%+v: PathFailed %v", tt.c, got)
 		}
 	}
+}
+
+// A peer that failed and is then shut is not waited for: its clients hear so,
+// once, though the session stays in Down.
+func TestRFC5882Section3_2AdminDownAfterAFailureIsTold(t *testing.T) {
+	r := newRig(t, 50*time.Millisecond, 3).up()
+	r.now = r.detectAt
+	r.want(r.do(event{kind: evTimer}), "up>down(control-detection-time-expired), send down")
+	r.want(r.hear(AdminDown), "down>down(control-detection-time-expired)")
+	if c := newPeer(Key{}, r.session).change(Down, r.now); c.PathFailed() || c.RemoteState != AdminDown {
+		t.Errorf("told as %+v", c)
+	}
+	r.want(r.hear(AdminDown), "")
+	r.want(r.hear(Down), "down>init(control-detection-time-expired), send init")
 }
 
 func TestRFC5880Section6_8_16AdminDown(t *testing.T) {

@@ -232,7 +232,7 @@ func (t *thread) step(p *peer, now int64) {
 	for i := range actions {
 		switch a := &actions[i]; a.kind {
 		case actChange:
-			revived = revived || a.old == Down && p.session.state != AdminDown
+			revived = revived || a.old == Down && p.session.state > Down
 			change := p.change(a.old, now)
 			t.engine.deps.Changes(change)
 			t.log.record(change, p)
