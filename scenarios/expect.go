@@ -118,6 +118,9 @@ func (p *parser) metric(s *Scenario, at string, e *Expect) {
 			p.errorf(at+"."+key, "%s is a count, write a number without unit", e.Metric)
 		}
 	}
+	if e.Max != nil && e.Min != nil && e.Min.number(metric.Time) > e.Max.number(metric.Time) {
+		p.errorf(at+".min", "min %s is above max %s: nothing is both", e.Min.Text, e.Max.Text)
+	}
 	if e.Node != "" || e.Key != "" || e.Within != 0 {
 		p.errorf(at, "node, key and within go with an event, not with a metric")
 	}

@@ -100,12 +100,15 @@ func (p *parser) errorf(path, format string, args ...any) {
 	p.errs = append(p.errs, p.doc.Errorf(path, format, args...))
 }
 
+// written tells an absent key from one that is written as zero.
+func (p *parser) written(path string) bool { return !p.doc.At(path).IsZero() }
+
 func (p *parser) scenario(y *scenarioYAML) *Scenario {
 	s := &Scenario{ID: y.ID, About: y.About, Topology: y.Topology, Repeat: max(y.Repeat, 1)}
 	if !validID(y.ID) {
 		p.errorf("$.id", "bad id %q: use letters, digits, - and _ (at most 40), such as UPLINK-02", y.ID)
 	}
-	if y.Repeat < 0 || y.Repeat > 1000 {
+	if y.Repeat < 0 || y.Repeat > 1000 || (y.Repeat == 0 && p.written("$.repeat")) {
 		p.errorf("$.repeat", "repeat %d is out of range: 1 … 1000", y.Repeat)
 	}
 	for _, e := range y.Flows {
@@ -126,10 +129,10 @@ func (p *parser) scenario(y *scenarioYAML) *Scenario {
 func (p *parser) flow(name string, y flowYAML) Flow {
 	at := strictyaml.Path("$.flows", name)
 	f := Flow{Name: name, From: y.From, To: y.To, Rate: int(y.Rate), Count: y.Count, Family: y.Family, place: p.doc.At(at)}
-	if f.Rate == 0 {
+	if !p.written(at + ".rate") {
 		f.Rate = 1000
 	}
-	if f.Count == 0 {
+	if !p.written(at + ".count") {
 		f.Count = 1
 	}
 	if f.Family == "" {
@@ -140,7 +143,7 @@ func (p *parser) flow(name string, y flowYAML) Flow {
 		p.errorf(at, "bad flow name %q: use letters, digits, - and _ (at most 40)", name)
 	case y.Proto != "" && y.Proto != "udp":
 		p.errorf(at+".proto", "%s", strictyaml.Unknown("proto", y.Proto, []string{"udp"}))
-	case f.Rate > 1000:
+	case f.Rate < 1 || f.Rate > 1000:
 		p.errorf(at+".rate", "rate %dpps is out of range: 1pps … 1000pps a stream; raise count for more", f.Rate)
 	case f.Count < 1 || f.Count > 64:
 		p.errorf(at+".count", "count %d is out of range: 1 … 64", f.Count)
