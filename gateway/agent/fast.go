@@ -13,11 +13,13 @@ import (
 func (a *Agent) fast(ctx context.Context) error {
 	m := newMachine()
 	for {
-		for _, h := range a.happened.take() {
-			if ctx.Err() != nil {
-				return nil
+		for items := a.happened.take(); len(items) > 0; items = a.happened.take() {
+			for _, h := range items {
+				if ctx.Err() != nil {
+					return nil
+				}
+				a.act(m.step(h), h)
 			}
-			a.act(m.step(h), h)
 		}
 		select {
 		case <-a.happened.ready:

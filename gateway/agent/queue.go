@@ -1,13 +1,19 @@
 package agent
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // queue hands items to one reader in order. push never waits, whatever the
-// reader does.
+// reader does. The reader takes until there is nothing left: only then are
+// the items handled that it took before.
 type queue[T any] struct {
-	mu    sync.Mutex
-	items []T
-	ready chan struct{}
+	mu      sync.Mutex
+	items   []T
+	busy    bool          // the reader works on what it took
+	handled chan struct{} // closed when nothing is left; nil when nobody waits
+	ready   chan struct{}
 }
 
 func newQueue[T any]() *queue[T] { return &queue[T]{ready: make(chan struct{}, 1)} }
@@ -25,7 +31,30 @@ func (q *queue[T]) take() []T {
 	defer q.mu.Unlock()
 	items := q.items
 	q.items = nil
+	q.busy = len(items) > 0
+	if !q.busy && q.handled != nil {
+		close(q.handled)
+		q.handled = nil
+	}
 	return items
+}
+
+// settle waits until all that was pushed is handled, or ctx ends.
+func (q *queue[T]) settle(ctx context.Context) {
+	q.mu.Lock()
+	if !q.busy && len(q.items) == 0 {
+		q.mu.Unlock()
+		return
+	}
+	if q.handled == nil {
+		q.handled = make(chan struct{})
+	}
+	handled := q.handled
+	q.mu.Unlock()
+	select {
+	case <-handled:
+	case <-ctx.Done():
+	}
 }
 
 // signal marks a one-slot channel as worth a look.
