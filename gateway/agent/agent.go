@@ -68,7 +68,7 @@ func New(cfg config.Config, deps Deps) *Agent {
 		reaches:  newQueue[reach](),
 		cfg:      cfg,
 	}
-	a.bulk = newBulk(deps, a.log, func(hops []state.NextHop) { a.happened.push(happening{hops: hops}) })
+	a.bulk = newBulk(deps, a.log, func(hops []state.NextHop) { a.happened.push(happening{hops: hops}) }, a.happened.settle)
 	return a
 }
 

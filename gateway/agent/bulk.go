@@ -25,6 +25,8 @@ type bulk struct {
 	deps  Deps
 	log   *slog.Logger
 	learn func([]state.NextHop)
+	// repairs waits until the fast path has nothing left to do.
+	repairs func(context.Context)
 	ready chan struct{}
 	known map[state.NextHop]bool // next hops that learn was told of
 
@@ -47,11 +49,12 @@ type work struct {
 
 func (w *work) empty() bool { return len(w.set)+len(w.del) == 0 && !w.refresh && !w.audit }
 
-func newBulk(deps Deps, log *slog.Logger, learn func([]state.NextHop)) *bulk {
+func newBulk(deps Deps, log *slog.Logger, learn func([]state.NextHop), repairs func(context.Context)) *bulk {
 	return &bulk{
 		deps:    deps,
 		log:     log,
 		learn:   learn,
+		repairs: repairs,
 		ready:   make(chan struct{}, 1),
 		known:   map[state.NextHop]bool{},
 		pending: newWork(),
@@ -147,6 +150,9 @@ func (b *bulk) run(ctx context.Context, cfg config.Config) error {
 		case <-deferral.C:
 			late = true
 		}
+		// What changed routes may have killed next hops too. Repairs that wait
+		// go before routes, which would take the processor and the kernel's lock.
+		b.repairs(ctx)
 		if !b.program() || !b.sweepWhenDue(late) {
 			retry.Reset(retryAfter)
 		}
