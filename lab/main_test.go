@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"gwlab/lab/netns"
+	"gwlab/lab/proc"
 	"gwlab/topologies"
 )
 
 // TestMain lets the test binary be the supervisor and the inits of the labs
 // that its tests bring up.
 func TestMain(m *testing.M) {
-	if mine, err := Hidden(context.Background(), os.Args[1:]); mine {
+	if mine, err := hidden(context.Background(), os.Args[1:]); mine {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -31,6 +32,18 @@ func TestMain(m *testing.M) {
 		os.Exit(testList())
 	}
 	os.Exit(m.Run())
+}
+
+// hidden runs one of the commands with which the program starts itself; mine
+// is false for any other arguments.
+func hidden(ctx context.Context, args []string) (mine bool, err error) {
+	switch {
+	case len(args) == 2 && args[0] == superviseArg:
+		return true, Supervise(ctx, args[1])
+	case len(args) == 1 && args[0] == nodeInitArg:
+		return true, proc.NodeInit()
+	}
+	return false, nil
 }
 
 // testList prints what List shows to the user that the program runs as.

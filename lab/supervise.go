@@ -37,21 +37,6 @@ const (
 	leaseFD    = 5
 )
 
-// Hidden runs one of the commands with which the program starts itself:
-// "supervise LAB" and "node-init". mine is false for any other arguments.
-func Hidden(ctx context.Context, args []string) (mine bool, err error) {
-	switch {
-	case len(args) == 2 && args[0] == superviseArg:
-		return true, Supervise(ctx, args[1])
-	case len(args) == 1 && args[0] == nodeInitArg:
-		return true, NodeInit()
-	}
-	return false, nil
-}
-
-// NodeInit is the init of a node's sandbox; see proc.NodeInit.
-func NodeInit() error { return proc.NodeInit() }
-
 var errReleasedNot = errors.New("the command that started the lab ended")
 
 // supervisor is the process that a lab lives in.
@@ -84,6 +69,7 @@ type supervisor struct {
 // it, and takes it down when asked to, when ctx ends, on SIGTERM, or when the
 // starter dies before it released the lab.
 func Supervise(ctx context.Context, name string) error {
+	unix.Umask(0o022) // daemons that are not root read what is made for them, whoever brought the lab up
 	ctx, ignore := signal.NotifyContext(ctx, unix.SIGTERM, unix.SIGINT)
 	defer ignore()
 	life, stop := context.WithCancelCause(ctx)

@@ -283,10 +283,10 @@ func TestUpRefuses(t *testing.T) {
 }
 
 func TestSuperviseByHand(t *testing.T) {
-	if mine, _ := Hidden(t.Context(), []string{"up"}); mine {
+	if mine, _ := hidden(t.Context(), []string{"up"}); mine {
 		t.Error("a command of the user's is taken for a hidden one")
 	}
-	if mine, err := Hidden(t.Context(), []string{nodeInitArg}); !mine || err == nil {
+	if mine, err := hidden(t.Context(), []string{nodeInitArg}); !mine || err == nil {
 		t.Errorf("node-init by hand: %v, %v", mine, err)
 	}
 }

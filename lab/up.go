@@ -330,6 +330,10 @@ func listen(path string) (*os.File, error) {
 	}
 	l.SetUnlinkOnClose(false)
 	defer l.Close() //nolint:errcheck // the file is a copy
+	// It is root's alone, whatever the umask says.
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, fmt.Errorf("close socket to others: %w", err)
+	}
 	f, err := l.File()
 	if err != nil {
 		return nil, fmt.Errorf("hand on socket: %w", err)

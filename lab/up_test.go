@@ -3,9 +3,12 @@ package lab
 import (
 	"bytes"
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gwlab/lab/proc"
 )
@@ -47,5 +50,22 @@ func TestUpTwice(t *testing.T) {
 	}
 	if _, err := l.Status(context.Background()); err != nil {
 		t.Errorf("the first lab suffered: %v", err)
+	}
+}
+
+// TestUmaskOfTheCaller opens the lab to nobody else and hides nothing from daemons that are not root.
+func TestUmaskOfTheCaller(t *testing.T) {
+	needRoot(t)
+	defer unix.Umask(unix.Umask(0o077))
+	l := up(t, pair(), "umask")
+	var out bytes.Buffer
+	code, err := l.Exec(t.Context(), "n1", []string{"stat", "-c", "%a", "/run", "/run/lock", "/etc/hosts"}, proc.Stdio{Out: &out, Err: &out})
+	if err != nil || code != 0 || out.String() != "755\n755\n644\n" {
+		t.Errorf("modes %q, code %d, %v", out.String(), code, err)
+	}
+	unix.Umask(0)
+	open := up(t, pair(), "open")
+	if info, err := os.Stat(dirOf(open.Name()).socket()); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket %v, %v", info, err)
 	}
 }
