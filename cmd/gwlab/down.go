@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -44,6 +46,7 @@ func (a *app) down() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			_, unknown := os.Stat(filepath.Join(lab.Root, name))
 			p := a.newProgress()
 			err = lab.Down(c.Context(), name, p.lab)
 			p.done()
@@ -52,6 +55,10 @@ func (a *app) down() *cobra.Command {
 			}
 			if a.output == "json" {
 				return a.json(map[string]string{"name": name, "state": "down"})
+			}
+			if errors.Is(unknown, os.ErrNotExist) {
+				fmt.Fprintf(a.out, "no lab %s was up\n", name)
+				return nil
 			}
 			fmt.Fprintf(a.out, "%s is down\n", name)
 			return nil

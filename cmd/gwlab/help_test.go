@@ -147,6 +147,9 @@ func TestNextStepsWork(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s%s", step, got.code, got.out, got.err)
 		}
 	}
+	if again := must(t, dir, "down", name); again != "no lab "+name+" was up\n" {
+		t.Errorf("a second down says %q", again)
+	}
 	if len(steps) < 4 || !strings.HasPrefix(steps[len(steps)-1], self+"down ") {
 		t.Errorf("next steps: %q", steps)
 	}
