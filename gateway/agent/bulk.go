@@ -27,8 +27,8 @@ type bulk struct {
 	learn func([]state.NextHop)
 	// repairs waits until the fast path has nothing left to do.
 	repairs func(context.Context)
-	ready chan struct{}
-	known map[state.NextHop]bool // next hops that learn was told of
+	ready   chan struct{}
+	known   map[state.NextHop]bool // next hops that learn was told of
 
 	mu      sync.Mutex // guards what follows
 	pending work
