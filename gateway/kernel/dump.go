@@ -12,23 +12,23 @@ import (
 
 // Dump is two texts under the headings "desired" and "kernel": what was asked
 // for, and where the kernel sends packets now, by content and not by ids.
-// A member in parentheses is a standby: it carries nothing yet.
+// A member in parentheses is a standby: it carries nothing yet. Bulk changes
+// wait meanwhile; a repair does not, and may fall between the two texts.
 func (n *Netlink) Dump() (string, error) {
 	n.routeMu.Lock()
 	defer n.routeMu.Unlock()
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	kernel, err := n.kernelText()
 	if err != nil {
 		return "", fmt.Errorf("dump: %w", err)
 	}
-	want := state.State{Routes: map[netip.Prefix]state.Group{}, Down: n.down}
+	want := state.State{Routes: map[netip.Prefix]state.Group{}, Down: n.Down()}
 	for p, r := range n.routes {
 		want.Routes[p] = r.group.want
 	}
 	return "desired\n" + want.String() + "kernel\n" + kernel, nil
 }
 
+// kernelText reads the kernel. The caller holds routeMu.
 func (n *Netlink) kernelText() (string, error) {
 	links, err := linksInKernel(n.bulk)
 	if err != nil {
