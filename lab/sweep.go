@@ -49,7 +49,7 @@ func look(ctx context.Context, dir stateDir) Info {
 // Sweep removes labs whose supervisor is dead and namespaces that belong to
 // no lab, and waits for labs that are stopping to be gone; with all it takes
 // running labs down, too. It returns the names of the labs and namespaces that
-// went.
+// it removed.
 func Sweep(ctx context.Context, all bool) ([]string, error) {
 	if err := checkRoot(); err != nil {
 		return nil, err
@@ -61,8 +61,8 @@ func Sweep(ctx context.Context, all bool) ([]string, error) {
 	var removed []string
 	var errs []error
 	for _, name := range names {
-		gone := true
-		if all || look(ctx, dirOf(name)).State == Stopping {
+		gone := all
+		if all || look(ctx, dirOf(name)).State == Stopping { // the latter goes by itself
 			err = Down(ctx, name, nil)
 		} else {
 			gone, err = removeIfDead(name)
