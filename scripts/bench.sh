@@ -7,6 +7,7 @@ go=$(command -v go || echo /usr/local/go/bin/go)
 n=${N:-10}
 runs=$(mktemp -d)
 trap 'rm -rf "$runs"; bin/gwlab sweep >/dev/null' EXIT
+trap 'exit 130' HUP INT TERM
 parts=${*:-build probe repair updown failover prefixes compare restart}
 say() { printf '\n## %s\n' "$1"; }
 gwlab() { bin/gwlab run --runs "$runs" --retry-invalid 3 "$@" 2>/dev/null | sed -n '/^SCENARIO/,$p'; }
