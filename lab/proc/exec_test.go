@@ -2,6 +2,7 @@ package proc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -83,5 +84,20 @@ func TestInsideTerminal(t *testing.T) {
 		if err != nil || code != 0 {
 			t.Errorf("code %d, %v", code, err)
 		}
+	}
+}
+
+// What a node's programs leave in /var/tmp is gone with the node and never
+// seen outside.
+func TestScratchStaysInside(t *testing.T) {
+	sb := sandbox(t)
+	target := Target{Lab: "prot", Node: "n1", Namespace: sb.cfg.Namespace, InitPid: sb.Pid()}
+	file := fmt.Sprintf("/var/tmp/gwt-proc-%d", os.Getpid())
+	code, err := Exec(t.Context(), target, []string{"sh", "-c", "echo x > " + file + " && test -s " + file}, Stdio{})
+	if err != nil || code != 0 {
+		t.Fatalf("write inside: code %d, %v", code, err)
+	}
+	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is visible outside: %v", file, err)
 	}
 }

@@ -113,6 +113,11 @@ func prepare(s setup) error {
 	if err := unix.Mount("sysfs", "/sys", "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /sys: %w", err)
 	}
+	// FRR's daemons leave a folder each in /var/tmp, named by their process
+	// ids, which are the same few in every node.
+	if err := unix.Mount("tmpfs", "/var/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size=16m"); err != nil {
+		return fmt.Errorf("mount /var/tmp: %w", err)
+	}
 	return nil
 }
 
