@@ -61,7 +61,11 @@ func TestTerminatedSupervisorTakesItsLabDown(t *testing.T) {
 	if err := unix.Kill(supervisorOf(t, l.Name()), unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, "the lab is gone", func() bool { return !dirOf(l.Name()).exists() })
+	// The directory goes first; the supervisor itself ends a moment later.
+	within(t, 5*time.Second, "the lab is gone", func() bool {
+		left, err := processes()
+		return err == nil && len(left[l.Name()]) == 0 && !dirOf(l.Name()).exists()
+	})
 	assertGone(t, l.Name())
 }
 

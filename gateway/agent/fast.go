@@ -16,7 +16,7 @@ func (a *Agent) fast(ctx context.Context) error {
 		for items := a.happened.take(); len(items) > 0; items = a.happened.take() {
 			for _, h := range items {
 				if ctx.Err() != nil {
-					return nil
+					return nil //nolint:nilerr // the end that was asked for
 				}
 				a.act(m.step(h), h)
 			}

@@ -252,7 +252,7 @@ func TestErrorsAreOneLineEach(t *testing.T) {
 func TestSuggestions(t *testing.T) {
 	known := []string{"interval", "multiplier", "asn", "x"}
 	for got, want := range map[string]string{
-		"intervall": "interval", "INTERVAL": "interval", "intrval": "interval", "multiplyer": "multiplier", "ans": "", "as": "asn",
+		"intervall": "interval", "INTERVAL": "interval", "intrval": "interval", "multiplierr": "multiplier", "ans": "", "as": "asn",
 		"": "x", "y": "x", "timeout": "", strings.Repeat("interval", 9): "",
 	} {
 		if near := closest(got, known); near != want {
